@@ -1,0 +1,70 @@
+BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links
+LINTS := lint-ruff lint-format lint-types lint-imports lint-deps lint-shell
+# Debian packages that the slow tests stand on
+TEST_TOOLS := nginx-light iproute2
+
+.PHONY: help setup test smoke slow test-tools lint $(LINTS) format lock build clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+setup: ## everything that the other targets need, in .venv; costs nothing the second time
+	@deploy/setup.sh
+
+test: lint ## lints, types, import rules, and all tests but the slow ones
+	$(BIN)/pytest -q -n auto -m "not slow"
+
+smoke: setup ## all checks, with a real browser, against the stand-in; state and report in a folder that is removed
+	@state=$$(mktemp -d) && trap 'rm -rf "$$state"' EXIT && \
+	$(BIN)/smokeprobe standin --port 0 -- $(BIN)/smokeprobe run --env local --state-dir "$$state"
+
+slow: setup ## the slow tests; root and test-tools needed
+	$(BIN)/pytest -q -m slow
+
+test-tools: ## what the slow tests need of Debian; installed when root
+	@dpkg -s $(TEST_TOOLS) >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends $(TEST_TOOLS); }
+
+.PHONY: bench bench-tools
+bench: setup ## measurements against their goals; only some: BENCH="wire memory"; kept in docs/benchmarks.md: BENCH=--write
+	@$(BIN)/python -m tests.bench $(BENCH)
+
+bench-tools: test-tools ## what the measurements need besides: the peer from npm
+	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm" && exit 1; }
+	npm ci --prefix tests/bench/playwright
+
+lint: setup ## all lints at once
+	@$(MAKE) --no-print-directory -j --output-sync=target $(LINTS)
+
+lint-ruff:
+	$(BIN)/ruff check --quiet
+
+lint-format:
+	$(BIN)/ruff format --check --quiet
+
+lint-types:
+	$(BIN)/mypy --no-error-summary
+
+lint-imports:
+	$(BIN)/lint-imports --no-logo
+
+lint-deps:
+	$(BIN)/deptry . --no-ansi
+
+lint-shell:
+	@PATH="$(CURDIR)/$(BIN):$$PATH"; [ "$$(uname -m)" = x86_64 ] || command -v shellcheck || { echo "no shellcheck for this processor" && exit; }; \
+	shellcheck deploy/*.sh .ci/run
+
+format: setup ## mend what ruff can mend
+	$(BIN)/ruff check --quiet --fix && $(BIN)/ruff format --quiet
+
+lock: setup ## write both lock files anew; upgrade one with: make lock UPGRADE="--upgrade-package NAME"
+	$(LOCK) $(UPGRADE) pyproject.toml --output-file requirements.lock
+	$(LOCK) $(UPGRADE) pyproject.toml --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+build: setup ## the wheel, in dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean: ## remove everything that make has made
+	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

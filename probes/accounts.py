@@ -1,0 +1,106 @@
+"""Test accounts: which there are, what logs them in, and which session is still open."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from probes.checks.probe import AccountSecrets
+from probes.config.models import Credentials, SecretSource, Settings
+from probes.errors import ConfigError, SmokeprobeError
+from probes.files import write_atomically
+from probes.safety.redact import Redactor
+
+LARGEST_SECRET = 64 * 1024
+
+
+def read_secret(source: SecretSource, environ: Mapping[str, str]) -> SecretStr | None:
+    """A secret from its source; None where it is missing or empty. Raises ConfigError where a file cannot be read."""
+    if source.env:
+        value = environ.get(source.env, "")
+    else:
+        try:
+            with Path(source.file or "").open("rb") as file:
+                value = file.read(LARGEST_SECRET).decode().rstrip("\r\n")
+        except FileNotFoundError:
+            value = ""
+        except (OSError, UnicodeDecodeError) as problem:
+            raise ConfigError(f"{source} cannot be read: {type(problem).__name__}.") from None
+    return SecretStr(value) if value else None
+
+
+def account_secrets(credentials: Credentials, alias: str, environ: Mapping[str, str]) -> AccountSecrets:
+    """What logs an account in. Raises ConfigError where the password or the one-time code's seed is missing."""
+    account = credentials.accounts[alias]
+    password = _needed(account.password, f"the password of the account {alias}", environ)
+    seed = _seed(account.totp, alias, environ) if account.totp else ""
+    return AccountSecrets(alias, account.user, password, seed)
+
+
+def edge_header(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """The secret header for the edge, or None where none is configured. Raises ConfigError where it is missing."""
+    header = settings.credentials.edge_header if settings.credentials else None
+    return (header.name, _needed(header.value, f"the edge's header {header.name}", environ)) if header else None
+
+
+def _seed(source: SecretSource, alias: str, environ: Mapping[str, str]) -> str:
+    import pyotp  # only where an account has one-time codes
+
+    seed = _needed(source, f"the one-time codes' seed of the account {alias}", environ)
+    try:
+        pyotp.TOTP(seed).now()
+    except ValueError:  # its own message is not shown: it might repeat the seed
+        what = f"the one-time codes' seed of the account {alias}"
+        raise ConfigError(f"{source} is not {what}: write it in base32, at least 112 bits (23 characters).") from None
+    return seed
+
+
+def _needed(source: SecretSource, what: str, environ: Mapping[str, str]) -> str:
+    secret = read_secret(source, environ)
+    if secret is None:
+        raise ConfigError(f"{what[0].upper() + what[1:]} is missing: set {source}.")
+    return secret.get_secret_value()
+
+
+class OpenSessions:
+    """The tokens of sessions that are not ended yet, one file (0600) an account and target, kept until the log-out."""
+
+    def __init__(self, state_dir: Path, target: str, redactor: Redactor) -> None:
+        self._folder = state_dir / "sessions"
+        self._target = hashlib.sha256(target.encode()).hexdigest()[:12]
+        self._redactor = redactor
+
+    def opened(self, alias: str, tokens: Mapping[str, str]) -> None:
+        """Keep a session's tokens until `closed`. Raises SmokeprobeError where that cannot be written."""
+        for token in tokens.values():
+            self._redactor.learn(token, "token")
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as problem:
+            raise SmokeprobeError(f"{self._folder} cannot be made: {problem.strerror}.") from None
+        write_atomically(self._file(alias), json.dumps(dict(tokens)), mode=0o600)
+
+    def closed(self, alias: str) -> None:
+        """Forget a session."""
+        self._file(alias).unlink(missing_ok=True)
+
+    def left_open(self, alias: str) -> dict[str, str]:
+        """The tokens that a run left behind when it died; empty where there are none, or they cannot be read."""
+        try:
+            tokens = json.loads(self._file(alias).read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as problem:
+            raise SmokeprobeError(f"The open session of {alias} cannot be read: {type(problem).__name__}.") from None
+        if not isinstance(tokens, dict):
+            return {}
+        for token in tokens.values():
+            self._redactor.learn(str(token), "token")
+        return {str(name): str(token) for name, token in tokens.items()}
+
+    def _file(self, alias: str) -> Path:
+        return self._folder / f"{self._target}-{alias}.json"

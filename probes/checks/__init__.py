@@ -1,0 +1,1 @@
+"""What is probed: a check is one small class, found by its `kind`."""

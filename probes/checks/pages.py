@@ -1,0 +1,304 @@
+"""What the browser's visits have in common: a permit lent to the page, and judging what a visit found out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from probes.checks.base import PlannedCall
+from probes.checks.finding import Finding, degraded, failed
+from probes.checks.probe import AccountSecrets, Probe
+from probes.clients.browser import Browser
+from probes.clients.http import retry_after_s
+from probes.clients.journey import Action, Click, Expect, Fill, Goto, Journey, WaitForPath
+from probes.clients.page_result import ActionResult, PageResult
+from probes.config.models import Call, Path, Strict
+from probes.config.units import show_duration
+from probes.errors import PausedError, QuotaError, SmokeprobeError
+from probes.model import JUDGED, Layer, Outcome, Phases, Reason, Step
+from probes.safety.permits import boot_clock
+
+NET_LAYERS: tuple[tuple[str, Layer], ...] = (
+    ("ERR_NAME_", Layer.DNS),
+    ("ERR_DNS_", Layer.DNS),
+    ("ERR_CERT_", Layer.TLS),
+    ("ERR_SSL_", Layer.TLS),
+    ("ERR_BAD_SSL", Layer.TLS),
+    ("ERR_CONNECTION_REFUSED", Layer.CONNECT),
+    ("ERR_CONNECTION_TIMED_OUT", Layer.CONNECT),
+    ("ERR_ADDRESS_", Layer.CONNECT),
+    ("ERR_CONTENT_LENGTH", Layer.BODY),
+    ("ERR_INCOMPLETE", Layer.BODY),
+)
+"""Chromium's names of network errors (net_error_list.h) by the layer that broke; any other is the HTTP layer's."""
+
+CHALLENGED = ("cf-mitigated", "x-amzn-waf-action", "x-datadome")
+
+
+class WebLogin(Strict):
+    """The pages of a login: a form by its test ids, where it leads, and the button that logs out."""
+
+    path: Path = "/login"
+    landing_path: Path = "/dashboard"
+    after_logout_path: Path = "/"
+    user_field: str = "login-email"
+    password_field: str = "login-password"  # noqa: S105 - a test id
+    submit_button: str = "login-submit"
+    logout_button: str = "logout-button"
+    api_calls: tuple[Call, ...] = ()
+    max_requests: int = Field(default=60, ge=1, le=500)
+
+    @property
+    def reads(self) -> tuple[PlannedCall, ...]:
+        """The documents that one login opens, and the rate-limited calls that they are declared to make."""
+        pages = (self.path, self.landing_path, self.after_logout_path)
+        documents = tuple(PlannedCall("GET", page, size=8192) for page in pages)
+        return (*documents, *(PlannedCall(call.method, call.path) for call in self.api_calls))
+
+
+WEB_TRIES = 3
+"""How often the pages of a login are tried: each visit is quick, and its session is ended before the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a visit does, and the calls that it is declared to make: those are lent to it from the permit."""
+
+    actions: tuple[Action, ...]
+    calls: tuple[PlannedCall, ...]
+    max_requests: int
+    login_paths: tuple[str, ...] = ()
+    logout_paths: tuple[str, ...] = ()
+
+
+def make_visit(
+    probe: Probe, visit: Visit, on_session: Callable[[str, str], None] = lambda _access, _refresh: None
+) -> PageResult | None:
+    """Visit with a fresh profile. None where that broke, and a step then says why."""
+    if probe.tools.browser is None:
+        probe.expect("page", [Finding(Outcome.ERROR, Layer.BROWSER, probe.tools.no_browser, final=True)])
+        return None
+    result = _go(probe, probe.tools.browser, visit, on_session)
+    if result is not None:
+        probe.tools.tally.blocked += len(result.blocked)
+        if result.screenshot:
+            probe.screenshot = probe.tools.screenshot_path
+        _heed(probe, result)
+    return result
+
+
+def _go(probe: Probe, browser: Browser, visit: Visit, on_session: Callable[[str, str], None]) -> PageResult | None:
+    tools, identity, meter = probe.tools, probe.client.identity, probe.tools.meter
+    since = boot_clock()
+    try:
+        if paused := probe.client.brakes.paused():
+            raise paused
+        lent = meter.lend(_quota(probe, visit.calls))
+    except QuotaError as empty:
+        probe.expect("page", [Finding(Outcome.SKIPPED, Layer.BUDGET, f"no budget: {empty.message}", final=True)])
+        return None
+    except PausedError as stopped:
+        probe.expect("page", [_paused(stopped)])
+        return None
+    journey = Journey(
+        permit=lent,
+        actions=visit.actions,
+        max_requests=visit.max_requests,
+        timeout_s=max(0.1, tools.deadline.remaining()),
+        headers={"X-Smokeprobe-Run": identity.run_id, "traceparent": identity.traceparent()},
+        credential_headers=dict([identity.edge] if identity.edge else []),
+        login_paths=visit.login_paths,
+        logout_paths=visit.logout_paths,
+        screenshot_path=tools.screenshot_path,
+        since=since,
+    )
+    try:
+        result = browser.run(journey, on_session=on_session)
+    except SmokeprobeError as problem:
+        meter.write_off(lent)
+        probe.expect("page", [Finding(Outcome.ERROR, Layer.BROWSER, problem.message)])
+        return None
+    except BaseException:
+        meter.write_off(lent)
+        raise
+    meter.absorb(result.usage)
+    return result
+
+
+def _paused(paused: PausedError) -> Finding:
+    return Finding(Outcome.SKIPPED, Layer.BUDGET, f"paused: {paused.message}", final=True)
+
+
+def _quota(probe: Probe, calls: Iterable[PlannedCall]) -> dict[str, int]:
+    quota: dict[str, int] = {}
+    for call in calls:
+        for limit in probe.tools.settings.rate_limits:
+            if limit.covers_call(call.method, call.path):
+                quota[limit.name] = quota.get(limit.name, 0) + call.times
+    return quota
+
+
+def _heed(probe: Probe, result: PageResult) -> None:
+    """What answers to a page ask of the probe, as for any other request."""
+    brakes = probe.client.brakes
+    if result.paused_s:
+        brakes.asked_to_pause(result.paused_s)
+    for throttled in result.throttled:
+        brakes.asked_to_slow_down("*", throttled.path, retry_after_s(throttled.retry_after) or 60.0)
+
+
+def judge_visit(probe: Probe, result: PageResult, within: float | None = None, load_step: str = "load") -> bool:
+    """Record a visit's steps: each action, then what went wrong beside them. True where nothing is worse than slow."""
+    overriding = list(_overriding(probe, result))
+    if overriding:
+        # throttled, walled off or led astray: what the page did after that says nothing of its own
+        probe.expect(load_step, overriding)
+        return False
+    for action in result.actions:
+        probe.record(_action_step(probe, result, action, within if action.name == load_step else None))
+    probe.expect("console", _console(result))
+    probe.expect("subresources", _subresources(result))
+    return probe.outcome in {Outcome.PASSED, Outcome.DEGRADED}
+
+
+def _overriding(probe: Probe, result: PageResult) -> Iterator[Finding]:
+    headers = result.document_headers
+    refusals = {rule.status for rule in probe.tools.settings.throttled_when}
+    if any(name in headers for name in CHALLENGED):
+        yield Finding(Outcome.ERROR, Layer.HTTP, "blocked by edge: a bot challenge", final=True)
+    elif result.throttled:
+        paths = ", ".join(sorted({throttled.path for throttled in result.throttled}))[:120]
+        yield Finding(Outcome.THROTTLED, Layer.HTTP, f"the target asks us to slow down: {paths}", "", "429", final=True)
+    elif any(item.status in refusals for item in result.failed):
+        yield Finding(Outcome.THROTTLED, Layer.HTTP, "the edge asks us to slow down", final=True)
+    elif result.over_quota and (paused := probe.client.brakes.paused()):
+        yield _paused(paused)
+    elif result.over_quota:
+        first = result.over_quota[0]
+        rule = f"no budget for {first.method} of the page: {first.rule}"
+        yield Finding(Outcome.ERROR, Layer.BUDGET, rule, final=True)
+    elif result.refused_navigation:
+        refused = result.refused_navigation
+        yield failed(f"redirected to where we must not go: {refused.rule}", layer=Layer.HTTP)
+    elif result.crashed:
+        yield Finding(Outcome.ERROR, Layer.BROWSER, "the browser crashed")
+
+
+def _action_step(probe: Probe, result: PageResult, action: ActionResult, within: float | None) -> Step:
+    timing = result.timing
+    is_load = within is not None
+    judged = timing.load_ms if is_load else None
+    finding: Finding | None = None
+    if not action.ok:
+        status = result.document_status
+        layer = _net_layer(action.net_error) if action.net_error else Layer.BROWSER
+        if not action.net_error and status is not None and not 200 <= status < 300:
+            layer = Layer.HTTP
+        finding = failed(action.error or action.net_error or "did not succeed", layer=layer)
+    elif within is not None and judged is not None and judged > within * 1000.0:
+        finding = degraded("slower than its limit", f"under {show_duration(within)}", f"{judged:.0f} ms", Layer.BROWSER)
+    reason = None if finding is None else Reason(
+        action.name, finding.layer, finding.rule, finding.expected, finding.actual,
+        result.document_headers.get("x-request-id", "")[:80], probe.tools.trace_id,
+    )  # fmt: skip
+    return Step(
+        name=action.name,
+        outcome=finding.outcome if finding else Outcome.PASSED,
+        duration_ms=action.duration_ms,
+        judged_ms=judged,
+        limit_ms=within * 1000.0 if within is not None else None,
+        phases=Phases(ttfb_ms=timing.ttfb_ms) if is_load else Phases(),
+        reason=reason,
+    )
+
+
+def _net_layer(net_error: str) -> Layer:
+    return next((layer for prefix, layer in NET_LAYERS if net_error.startswith(prefix)), Layer.HTTP)
+
+
+def _console(result: PageResult) -> Iterator[Finding]:
+    if result.page_errors:
+        yield failed("uncaught exceptions in the page", 0, len(result.page_errors), Layer.BROWSER)
+    elif result.console_errors:
+        yield failed("errors on the console", 0, len(result.console_errors), Layer.BROWSER)
+
+
+def _subresources(result: PageResult) -> Iterator[Finding]:
+    if result.failed:
+        first = result.failed[0]
+        what = f"{first.method} {first.path[:80]}"
+        yield failed(f"a part of the page failed: {what}", "", first.status or first.error, Layer.BROWSER)
+
+
+def web_login(
+    probe: Probe,
+    web: WebLogin,
+    account: AccountSecrets,
+    paths: tuple[str, str],
+    end: Callable[[Mapping[str, str]], bool],
+) -> None:
+    """Log in by the form, land where it leads, log out by the button. `paths`: the calls of log-in and log-out.
+
+    A session that the pages did not end is ended over the API with `end`, whatever happened.
+    """
+    if probe.tools.browser is None and probe.tools.no_browser.startswith("left out"):
+        reason = Reason("web", Layer.BROWSER, probe.tools.no_browser)
+        probe.record(Step("web", Outcome.SKIPPED, reason=reason))
+        return
+    before, kept = list(probe.steps), list[Step]()
+    for number in range(1, WEB_TRIES + 1):
+        probe.steps[:] = before
+        probe.tries = max(probe.tries, number)
+        done = _log_in_once(probe, web, account, paths, end) or probe.final
+        if probe.outcome in JUDGED or not kept:
+            kept = list(probe.steps)
+        else:
+            probe.steps[:] = kept  # a further try that could not judge does not undo what an earlier one has seen
+        if done or probe.outcome not in probe.options.retry_on:
+            return
+        if probe.tools.deadline.remaining() <= probe.tools.settings.run.backoff.longest:
+            break
+        probe.tools.sleep(probe.tools.settings.run.backoff.first * number)
+    probe.final = True  # the pages had their tries: the whole of it once more would only be more logins
+
+
+def _log_in_once(
+    probe: Probe,
+    web: WebLogin,
+    account: AccountSecrets,
+    paths: tuple[str, str],
+    end: Callable[[Mapping[str, str]], bool],
+) -> bool:
+    login_path, logout_path = paths
+    actions: tuple[Action, ...] = (
+        Goto("web-form", web.path),
+        Fill("web-user", web.user_field, account.user, secret=True),
+        Fill("web-password", web.password_field, account.password, secret=True),
+        Click("web-submit", web.submit_button),
+        WaitForPath("web-landing", web.landing_path),
+        Expect("web-log-out-button", test_id=web.logout_button),
+        Click("web-log-out", web.logout_button),
+        WaitForPath("web-after-log-out", web.after_logout_path),
+    )
+    open_tokens: dict[str, str] = {}
+
+    def opened(access_token: str, refresh_token: str) -> None:
+        open_tokens.update(access_token=access_token, refresh_token=refresh_token)
+        probe.tools.sessions.opened(account.alias, open_tokens)
+
+    posts = (PlannedCall("POST", login_path), PlannedCall("POST", logout_path))
+    visit = Visit(actions, (*posts, *web.reads), web.max_requests, (login_path,), (logout_path,))
+    ended = good = False
+    try:
+        result = make_visit(probe, visit, opened)
+        if result is not None:
+            good = judge_visit(probe, result, load_step="web-form")
+            ended = result.ok and len(result.actions) == len(actions) and not result.cookies
+    finally:
+        if open_tokens and ended:
+            probe.tools.sessions.closed(account.alias)
+        elif open_tokens:
+            end(open_tokens)
+    return good and ended

@@ -1,0 +1,263 @@
+"""What one attempt of a check works with: requests whose answers are judged, steps, and time that runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from tenacity import Retrying, retry_if_result
+from tenacity.wait import wait_exponential_jitter
+
+from probes.checks.finding import Finding
+from probes.clients.http import HttpClient, Request, Response
+from probes.config.models import CheckOptions, Settings
+from probes.config.units import show_duration
+from probes.deadline import Deadline
+from probes.errors import PausedError, QuotaError, RefusedError, TransportError
+from probes.model import JUDGED, SEVERITY, Layer, Outcome, Phases, Reason, Step, worst
+
+if TYPE_CHECKING:
+    from probes.clients.browser import Browser
+    from probes.safety.permits import Meter
+
+Judge = Callable[[Response], Iterable[Finding]]
+
+
+class SessionBook(Protocol):
+    """Where the tokens of an open session are kept until its log-out, so that the next run can end it."""
+
+    def opened(self, alias: str, tokens: Mapping[str, str]) -> None:
+        """Remember a session and teach the redactor its tokens."""
+
+    def closed(self, alias: str) -> None:
+        """Forget it: it is proved to be over."""
+
+    def left_open(self, alias: str) -> Mapping[str, str]:
+        """Tokens that an earlier run left behind; empty where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSecrets:
+    """What logs an account in. Never shown."""
+
+    alias: str
+    user: str = field(repr=False)
+    password: str = field(repr=False)
+    totp_seed: str = field(repr=False, default="")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted while a check ran."""
+
+    blocked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a check's attempts share: settings, the permit's meter, time, and the ways out."""
+
+    settings: Settings
+    meter: Meter
+    deadline: Deadline
+    cleanup_deadline: Deadline
+    new_client: Callable[[Deadline], HttpClient]
+    sessions: SessionBook
+    trace_id: str
+    tally: Tally
+    browser: Browser | None = None
+    no_browser: str = ""  # why there is none
+    account: AccountSecrets | None = None
+    screenshot_path: str = ""
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(slots=True)
+class Probe:
+    """One attempt: it asks, judges, records. `tries` is the most tries that any single step took."""
+
+    tools: Tools
+    options: CheckOptions
+    tries_in_place: int
+    client: HttpClient
+    steps: list[Step] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    tries: int = 1
+    final: bool = False
+    cut_short: bool = False
+    target_version: str = ""
+    certificate_days: float | None = None
+    screenshot: str = ""
+
+    def get(self, name: str, path: str, judge: Judge | None = None, within: float | None = None) -> Response | None:
+        """GET a path, judge the answer, and try again in place where that may help.
+
+        `within` is the limit in seconds for the time to first byte. The answer is None unless the step passed or was
+        merely slow.
+        """
+        return self.ask(name, Request("GET", self.url(path)), judge, within)
+
+    def ask(
+        self, name: str, request: Request, judge: Judge | None = None, within: float | None = None, tries: int = 0
+    ) -> Response | None:
+        """Send any request as a step of this name. Only GETs, and what `tries` allows, are repeated in place."""
+        repeats = tries or (self.tries_in_place if request.method == "GET" else 1)
+        deadline = self.tools.cleanup_deadline if request.cleanup else self.tools.deadline
+        tried: list[_Tried] = []
+
+        def once() -> _Tried:
+            # each try may take an equal part of the time that is left, so that one hung answer leaves room for another
+            timeout_s = deadline.remaining() / (repeats - len(tried))
+            if timeout_s > 0 or not tried:
+                tried.append(self._try(name, request, judge, within, timeout_s))
+            return tried[-1]
+
+        Retrying(
+            stop=lambda state: state.attempt_number >= repeats or deadline.remaining() <= 0,
+            wait=self.backoff(),
+            retry=retry_if_result(self._worth_another),
+            retry_error_callback=lambda _: None,
+            sleep=self.tools.sleep,
+        )(once)
+        # a further try that could not judge does not undo what an earlier one has seen
+        last = next((one for one in reversed(tried) if one.step.outcome in JUDGED), tried[-1])
+        self.tries = max(self.tries, len(tried))
+        self.final = self.final or last.final
+        self.record(last.step)
+        return last.response if last.step.outcome in {Outcome.PASSED, Outcome.DEGRADED} else None
+
+    def record(self, step: Step) -> None:
+        """Add a finished step."""
+        self.steps.append(step)
+
+    def expect(self, name: str, findings: Iterable[Finding]) -> bool:
+        """Record a step that needs no request of its own: passed where there is no finding."""
+        found = list(findings)
+        self.final = self.final or any(finding.final for finding in found)
+        self.record(self._step(name, found))
+        return not found
+
+    def url(self, path: str) -> str:
+        """A path of the target as a URL."""
+        return path if "://" in path else self.tools.settings.target.url + path
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the steps come to; it has not passed where one of them was not sent for want of budget."""
+        outcome = worst([step.outcome for step in self.steps])
+        if outcome is Outcome.PASSED and any(map(_kept_back, self.steps)):
+            return Outcome.SKIPPED
+        return outcome
+
+    def backoff(self) -> wait_exponential_jitter:
+        """Exponential waits with jitter, so that many probes do not come back at one moment."""
+        waits = self.tools.settings.run.backoff
+        return wait_exponential_jitter(multiplier=waits.first, max=waits.longest, jitter=waits.first / 2)
+
+    def _worth_another(self, tried: _Tried) -> bool:
+        return tried.step.outcome in self.options.retry_on and not tried.final
+
+    def _try(self, name: str, request: Request, judge: Judge | None, within: float | None, timeout_s: float) -> _Tried:
+        if timeout_s <= 0:
+            return self._without_time(name)
+        try:
+            response = self.client.send(request, timeout_s)
+        except TransportError as problem:
+            finding = Finding(Outcome.FAILED, problem.layer, problem.message)
+            return _Tried(self._step(name, [finding]), None, final=False)
+        except RefusedError as refused:
+            self.tools.tally.blocked += 1
+            return self._unsent(name, Outcome.ERROR, Layer.HTTP, f"kept back by the guard: {refused.message}")
+        except QuotaError as empty:
+            return self._unsent(name, Outcome.SKIPPED, Layer.BUDGET, f"no budget: {empty.message}")
+        except PausedError as paused:
+            return self._unsent(name, Outcome.SKIPPED, Layer.BUDGET, f"paused: {paused.message}")
+        return self._judged(name, response, judge, within)
+
+    def _without_time(self, name: str) -> _Tried:
+        if not self.steps:  # so it is not the target that has used it up
+            return self._unsent(name, Outcome.SKIPPED, Layer.BUDGET, "no time left in this run")
+        return self._unsent(name, Outcome.FAILED, Layer.HTTP, "no time left within the check's time-out")
+
+    def _judged(self, name: str, response: Response, judge: Judge | None, within: float | None) -> _Tried:
+        findings = list(general_findings(response))
+        if not findings:
+            try:
+                findings = list(judge(response)) if judge else []
+            except TransportError as problem:  # a body that cannot be read
+                findings = [Finding(Outcome.FAILED, problem.layer, problem.message)]
+        judged_ms = response.ttfb_ms
+        if self.options.measure == "ttfb_minus_rtt":
+            judged_ms = max(0.0, judged_ms - response.facts.rtt_s * 1000.0)
+        if within is not None and judged_ms > within * 1000.0:
+            rule = "slower than its limit"
+            findings.append(
+                Finding(Outcome.DEGRADED, Layer.HTTP, rule, f"under {show_duration(within)}", f"{judged_ms:.0f} ms")
+            )
+        if response.facts.certificate_days is not None:
+            self.certificate_days = response.facts.certificate_days
+        step = self._step(name, findings, response, judged_ms, within)
+        return _Tried(step, response, final=any(finding.final for finding in findings))
+
+    def _unsent(self, name: str, outcome: Outcome, layer: Layer, rule: str) -> _Tried:
+        return _Tried(self._step(name, [Finding(outcome, layer, rule)]), None, final=True)
+
+    def _step(
+        self,
+        name: str,
+        findings: list[Finding],
+        response: Response | None = None,
+        judged_ms: float | None = None,
+        within: float | None = None,
+    ) -> Step:
+        gravest = max(findings, key=lambda finding: SEVERITY[finding.outcome], default=None)
+        reason = (
+            None
+            if gravest is None
+            else Reason(
+                step=name,
+                layer=gravest.layer,
+                rule=gravest.rule,
+                expected=gravest.expected,
+                actual=gravest.actual,
+                request_id=response.request_id if response else "",
+                trace_id=self.tools.trace_id,
+            )
+        )
+        return Step(
+            name=name,
+            outcome=gravest.outcome if gravest else Outcome.PASSED,
+            duration_ms=response.duration_ms if response else None,
+            judged_ms=judged_ms,
+            limit_ms=within * 1000.0 if within is not None else None,
+            phases=response.phases if response else Phases(),
+            reason=reason,
+            bytes_received=len(response.body) if response else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    step: Step
+    response: Response | None
+    final: bool
+
+
+def _kept_back(step: Step) -> bool:
+    return step.outcome is Outcome.SKIPPED and step.reason is not None and step.reason.layer is Layer.BUDGET
+
+
+def general_findings(response: Response) -> Iterable[Finding]:
+    """What holds for any answer: a throttle, a bot wall and a body without end are told apart before anything else."""
+    if response.throttled:
+        after = response.headers.get("retry-after", "")
+        actual = f"{response.status}" + (f", retry after {after[:40]}" if after else "")
+        yield Finding(Outcome.THROTTLED, Layer.HTTP, "the target asks us to slow down", "", actual, final=True)
+    elif response.challenged:
+        yield Finding(
+            Outcome.ERROR, Layer.HTTP, "blocked by edge: a bot challenge", "", str(response.status), final=True
+        )
+    elif response.truncated:
+        yield Finding(Outcome.FAILED, Layer.BODY, "the body is larger than 1 MiB and was cut off", final=False)

@@ -1,0 +1,261 @@
+"""The command `smokeprobe`. Thin: each command says what it takes, and calls the room that does it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+
+import typer
+
+from probes import __version__
+from probes.errors import ConfigError, SmokeprobeError
+from probes.options import ENVIRONMENT, RunOptions, default_state_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+app = typer.Typer(
+    name="smokeprobe",
+    help="Production smoke tests that never harm what they probe.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+USAGE = 2
+
+Env = Annotated[
+    str,
+    typer.Option(envvar=ENVIRONMENT["env"], help="Environment: config/NAME.yaml here, or as shipped.", metavar="NAME"),
+]
+Config = Annotated[
+    str, typer.Option(envvar=ENVIRONMENT["config"], help="A configuration file, instead of --env.", metavar="FILE")
+]
+TargetUrl = Annotated[
+    str,
+    typer.Option(
+        envvar=ENVIRONMENT["target_url"],
+        help="Another target for the same configuration; credentials go to listed hosts only.",
+        metavar="URL",
+    ),
+]
+Region = Annotated[
+    str, typer.Option(envvar=ENVIRONMENT["region"], help="Region that this run speaks for.", metavar="NAME")
+]
+StateDir = Annotated[
+    str,
+    typer.Option(
+        envvar=ENVIRONMENT["state_dir"],
+        help="Where ledger and open sessions are kept. [default: ~/.local/state/smokeprobe]",
+        metavar="DIR",
+        show_default=False,
+    ),
+]
+Share = Annotated[
+    str, typer.Option(envvar=ENVIRONMENT["share"], help="Share of the ceiling to draw on.", metavar="NAME")
+]
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
+    env: Env = "local",
+    config: Config = "",
+    target_url: TargetUrl = "",
+    region: Region = "local",
+    check: Annotated[
+        list[str] | None,
+        typer.Option(envvar=ENVIRONMENT["checks"], help="Run only this check; may be repeated.", metavar="NAME"),
+    ] = None,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", envvar=ENVIRONMENT["no_browser"], help="Leave out what needs a browser.")
+    ] = False,
+    json_file: Annotated[
+        str, typer.Option(envvar=ENVIRONMENT["json_file"], help="Write the report as JSON.", metavar="FILE")
+    ] = "",
+    junit_file: Annotated[
+        str, typer.Option(envvar=ENVIRONMENT["junit_file"], help="Write the report as JUnit XML.", metavar="FILE")
+    ] = "",
+    html_file: Annotated[
+        str, typer.Option(envvar=ENVIRONMENT["html_file"], help="Write the report as a page.", metavar="FILE")
+    ] = "",
+    state_dir: StateDir = "",
+    allow_degraded: Annotated[
+        bool,
+        typer.Option(
+            "--allow-degraded",
+            envvar=ENVIRONMENT["allow_degraded"],
+            help="Slow is good enough: degraded checks do not fail the run.",
+        ),
+    ] = False,
+    share: Share = "adhoc",
+) -> None:
+    """Run all checks once and say what they found.
+
+    Exit codes: 0 passed; 1 something failed or was degraded; 2 usage or configuration, nothing sent;
+    3 inconclusive: nothing failed, but something could not be judged; 130, 143 interrupted.
+    """
+    from probes.swarm.drive import drive
+
+    drive(
+        RunOptions(
+            env, config, target_url, region, tuple(check or ()), no_browser, json_file, junit_file, html_file,
+            state_dir, allow_degraded, share,
+        )
+    )  # fmt: skip
+
+
+@app.command()
+def init(
+    url: Annotated[str, typer.Option(help="The site to probe.", metavar="URL")],
+    file: Annotated[Path, typer.Option("--file", help="Where to write it.", metavar="FILE")] = Path("smokeprobe.yaml"),
+) -> None:
+    """Write a first configuration for any site: GET only, no login, no secret."""
+    from probes.files import write_atomically
+    from probes.starter import starter_configuration
+
+    def work() -> None:
+        text = starter_configuration(url)
+        if file.exists():
+            raise ConfigError(f"{file} is there already.", hint="Choose another name with --file.")
+        write_atomically(file, text)
+        typer.echo(f"{file} is written. Run it:  smokeprobe run --config {file}")
+
+    _say_errors(work)
+
+
+@app.command()
+def validate(
+    env: Env = "local",
+    config: Config = "",
+    target_url: TargetUrl = "",
+    region: Region = "local",
+    share: Share = "adhoc",
+) -> None:
+    """Check a configuration and show its plan: the worst case for each limit, and what a day costs the target.
+
+    Sends nothing. Exit code 2 where there is a mistake, or where it does not fit under the ceiling.
+    """
+    from probes.validate import print_plan, validate_plan
+
+    def work() -> None:
+        options = RunOptions(env=env, config=config, target_url=target_url, region=region, share=share)
+        print_plan(validate_plan(options))
+
+    _say_errors(work)
+
+
+@app.command()
+def standin(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes any free one.", min=0, max=65535)] = 8089,
+    persona: Annotated[Literal["design", "gateway"], typer.Option(help="Which target to be.")] = "design",
+    fault: Annotated[
+        list[str] | None, typer.Option(help="Misbehave so; may be repeated. `--fault list` lists them.", metavar="NAME")
+    ] = None,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(help="A command to run against it, which it then outlives not.", metavar="-- COMMAND ..."),
+    ] = None,
+) -> None:
+    """Be a target to try things on. With a COMMAND: run that against it, and end with its exit code."""
+    from probes import trial
+
+    _say_errors(lambda: sys.exit(trial.stand_in(port, persona, tuple(fault or ()), tuple(command or ()))))
+
+
+@app.command()
+def doctor(
+    env: Env = "local",
+    config: Config = "",
+    target_url: TargetUrl = "",
+    region: Region = "local",
+    state_dir: StateDir = "",
+) -> None:
+    """Say what is installed, configured and reachable, and for what is not, the one command that mends it."""
+    from probes.doctor import examine
+
+    options = RunOptions(env=env, config=config, target_url=target_url, region=region, state_dir=state_dir)
+    _say_errors(lambda: sys.exit(examine(options)))
+
+
+@app.command()
+def pause(
+    seconds: Annotated[
+        str, typer.Option("--for", help="How long, such as 2h; without it, until `smokeprobe resume`.", metavar="TIME")
+    ] = "",
+    why: Annotated[str, typer.Option(help="What to tell those who wonder.", metavar="TEXT")] = "paused by hand",
+    state_dir: StateDir = "",
+) -> None:
+    """Stop all probing on this machine; log-outs still go."""
+    from probes.config.units import parse_duration, show_duration
+
+    def work() -> None:
+        try:
+            length = parse_duration(seconds) if seconds else None
+        except ValueError as problem:
+            raise ConfigError(f"--for: {problem}.") from None
+        _ledger(state_dir).pause(None, length, why, "hand")
+        typer.echo("Probing is paused " + (f"for {show_duration(length)}." if length else "until `smokeprobe resume`."))
+
+    _say_errors(work)
+
+
+@app.command()
+def resume(state_dir: StateDir = "") -> None:
+    """Lift what `smokeprobe pause` set. A pause that the target's owner asked for stays."""
+
+    def work() -> None:
+        lifted = _ledger(state_dir).resume(None)
+        typer.echo("Probing goes on." if lifted else "Nothing was paused by hand.")
+
+    _say_errors(work)
+
+
+def _ledger(state_dir: str) -> Ledger:
+    from probes.safety.ledger import Ledger
+
+    folder = Path(state_dir) if state_dir else default_state_dir(os.environ)
+    return Ledger(folder / "ledger.sqlite3")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"smokeprobe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Production smoke tests that never harm what they probe."""
+
+
+def _say_errors(work: Callable[[], object]) -> None:
+    """Say an error on one screen, without a traceback, and end with exit code 2 (configuration) or 3."""
+    try:
+        work()
+    except ConfigError as problem:
+        _end(problem, USAGE)
+    except SmokeprobeError as problem:
+        _end(problem, 3)
+
+
+def _end(problem: SmokeprobeError, code: int) -> NoReturn:
+    typer.echo(str(problem), err=True)
+    sys.exit(code)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if TYPE_CHECKING:
+    from probes.safety.ledger import Ledger
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How the target is reached: plain HTTP, and a real browser in a process of its own."""

@@ -1,0 +1,1 @@
+"""Configuration: what is probed, within which limits, and how sure the plan is to fit."""

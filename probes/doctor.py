@@ -1,0 +1,150 @@
+"""`smokeprobe doctor`: what is installed, configured and reachable, and for what is not, the one thing that mends it.
+
+Nothing is asked of the target: whether it can be reached is seen from name and connection alone.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from probes.accounts import account_secrets, edge_header
+from probes.checks.registry import build_checks, load_settings
+from probes.clients.chromium import ChromiumMissingError, find_chromium, sandbox_available
+from probes.config.models import Settings
+from probes.errors import ConfigError, SmokeprobeError
+from probes.options import RunOptions
+from probes.plan import problems_of
+from probes.safety.guard import parse_url
+from probes.safety.ledger import Ledger
+
+State = Literal["ok", "note", "problem"]
+CONNECT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One thing that was looked at; `mend` is what to do about it where it is a problem."""
+
+    name: str
+    state: State
+    detail: str
+    mend: str = ""
+
+
+def examine(options: RunOptions, console: Console | None = None) -> int:
+    """Look at everything and show it; 0 where a run would find what it needs, else 1."""
+    diagnoses = list(_diagnoses(options))
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    styles = {"ok": "green", "note": "yellow", "problem": "bold red"}
+    for item in diagnoses:
+        table.add_row(Text(item.state, styles[item.state]), item.name, Text(item.detail))
+        if item.mend:
+            table.add_row("", "", Text(f"→ {item.mend}"))
+    (console or Console()).print(table)
+    return 1 if any(item.state == "problem" for item in diagnoses) else 0
+
+
+def _diagnoses(options: RunOptions) -> Iterator[Diagnosis]:
+    installed = f"{platform.python_version()}, locust {version('locust')}"
+    yield Diagnosis("Python", "ok", installed)
+    yield _driver()
+    yield from _chromium()
+    yield from _state(options)
+    try:
+        settings = load_settings(options.source)
+    except ConfigError as problem:
+        yield Diagnosis("configuration", "problem", str(problem), "smokeprobe validate")
+        return
+    yield from _configuration(options, settings)
+    yield _reachable(settings)
+
+
+def _driver() -> Diagnosis:
+    """Playwright's Node, without which no browser is driven; it wants a library that a minimal Debian has not."""
+    command = [sys.executable, "-m", "playwright", "--version"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return Diagnosis("Playwright's driver", "problem", "does not start", "apt-get install libatomic1")
+    return Diagnosis("Playwright's driver", "ok", answer.stdout.strip())
+
+
+def _chromium() -> Iterator[Diagnosis]:
+    try:
+        chromium = find_chromium(os.environ)
+        answer = subprocess.run([chromium.path, "--version"], capture_output=True, text=True, timeout=20, check=True)
+    except ChromiumMissingError as missing:
+        yield Diagnosis("Chromium", "problem", missing.message, missing.hint)
+        return
+    except (OSError, subprocess.SubprocessError) as problem:
+        yield Diagnosis("Chromium", "problem", f"does not run: {type(problem).__name__}", "make setup")
+        return
+    yield Diagnosis("Chromium", "ok", f"{answer.stdout.strip()} ({chromium.source}: {chromium.path})")
+    on, why_not = sandbox_available(chromium.path)
+    yield Diagnosis("Chromium's sandbox", "ok" if on else "note", "on" if on else f"off: {why_not}")
+
+
+def _state(options: RunOptions) -> Iterator[Diagnosis]:
+    try:
+        ledger = Ledger(options.state / "ledger.sqlite3")
+        pauses = ledger.pauses("")
+    except SmokeprobeError as problem:
+        mend = "name a writable folder with --state-dir or SMOKEPROBE_STATE_DIR"
+        yield Diagnosis("ledger", "problem", problem.message, mend)
+        return
+    yield Diagnosis("ledger", "ok", str(options.state))
+    if pauses:
+        yield Diagnosis("pause", "problem", f"probing is paused: {pauses[0].why}", "smokeprobe resume")
+
+
+def _configuration(options: RunOptions, settings: Settings) -> Iterator[Diagnosis]:
+    checks = build_checks(settings, options.source.path)
+    problems = list(problems_of(settings, checks, options.share, options.region))
+    if problems:
+        yield Diagnosis("configuration", "problem", "\n".join(problems), "smokeprobe validate")
+    else:
+        yield Diagnosis("configuration", "ok", f"{options.source.path}: {', '.join(checks)}")
+    if settings.credentials is None:
+        return
+    credentials = settings.credentials
+    for alias in sorted({check.account for check in checks.values() if check.account in credentials.accounts}):
+        yield _present(f"account {alias}", partial(account_secrets, credentials, alias, os.environ))
+    if credentials.edge_header:
+        yield _present("edge header", partial(edge_header, settings, os.environ))
+
+
+def _present(name: str, read: Callable[[], object]) -> Diagnosis:
+    try:
+        read()
+    except ConfigError as problem:
+        return Diagnosis(name, "problem", problem.message)
+    return Diagnosis(name, "ok", "its secrets are there")
+
+
+def _reachable(settings: Settings) -> Diagnosis:
+    endpoint = parse_url(settings.target.url)
+    name = f"target {endpoint.origin}"
+    try:
+        with socket.create_connection((endpoint.host, endpoint.port), timeout=CONNECT_S):
+            return Diagnosis(name, "ok", "takes connections (nothing was asked of it)")
+    except socket.gaierror:
+        return Diagnosis(name, "problem", "its name is not known", "look at target.url and at this machine's DNS")
+    except OSError as problem:
+        mend = "smokeprobe standin" if settings.env == "local" else "look at target.url and at this machine's network"
+        return Diagnosis(name, "problem", f"no connection: {problem.strerror or 'timed out'}", mend)

@@ -1,0 +1,79 @@
+"""The error tree. Every error that a user can meet says what is wrong, where, and what to do.
+
+SmokeprobeError
+├── ConfigError              the configuration or the call is wrong; nothing was sent (exit 2)
+├── ChromiumMissingError     no browser to drive (clients.chromium)
+├── LedgerError              the ledger cannot be written, so nothing may be sent (exit 3)
+├── NoBudgetError            no room under the ceiling just now
+├── PausedError              probing is paused, by hand or by the target's owner
+├── RefusedError             the guard forbids this request
+├── QuotaError               the permit's quota for a limit is used up
+└── TransportError           the request did not get an answer; carries the layer
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from probes.model import Layer
+
+
+class SmokeprobeError(Exception):
+    """Base of all errors raised on purpose; `hint` is the one thing to do about it, or empty."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class ConfigError(SmokeprobeError):
+    """The configuration, a flag or the environment is wrong. `problems` holds every mistake, one line each."""
+
+    def __init__(self, message: str, problems: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(f"  {problem}" for problem in self.problems)])
+
+
+class LedgerError(SmokeprobeError):
+    """The ledger cannot be read or written; without it nothing is sent."""
+
+
+class NoBudgetError(SmokeprobeError):
+    """No room under the ceiling now. `retry_in_s` is when there may be room again, in seconds."""
+
+    def __init__(self, message: str, retry_in_s: float) -> None:
+        super().__init__(message)
+        self.retry_in_s = retry_in_s
+
+
+class PausedError(SmokeprobeError):
+    """Probing is paused. `retry_in_s` is None where only a person can resume it."""
+
+    def __init__(self, message: str, retry_in_s: float | None) -> None:
+        super().__init__(message)
+        self.retry_in_s = retry_in_s
+
+
+class RefusedError(SmokeprobeError):
+    """The guard forbids a request; nothing was sent."""
+
+
+class QuotaError(SmokeprobeError):
+    """The permit has no request left for a limit, or has run out of time; nothing was sent."""
+
+
+class TransportError(SmokeprobeError):
+    """No usable answer: which layer broke, and whether the request had been sent by then."""
+
+    def __init__(self, message: str, layer: Layer, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.layer = layer
+        self.timed_out = timed_out

@@ -1,0 +1,161 @@
+"""Where a verdict goes: through the redactor into the run's report, and from there to every reader of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from probes.errors import SmokeprobeError
+from probes.model import LimitUse, Outcome, RequestCount, RunReport, Verdict, worst
+from probes.safety.redact import Redactor
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from probes.reports.progress import Progress
+
+PASSED, FAILED, INCONCLUSIVE = 0, 1, 3
+"""Exit codes of a run; 2 is a usage or configuration mistake, 128 + n a signal."""
+
+_VERDICT = TypeAdapter(Verdict)
+
+
+def encode(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as a Locust message can carry it."""
+    return dict(_VERDICT.dump_python(verdict, mode="json"))
+
+
+def decode(message: Mapping[str, Any]) -> Verdict:
+    """The inverse of `encode`. Raises pydantic's ValidationError for anything else."""
+    return _VERDICT.validate_python(message)
+
+
+def exit_code(verdicts: tuple[Verdict, ...], *, allow_degraded: bool) -> int:
+    """What a run's verdicts come to: a failure counts before what could not be judged."""
+    counted = [verdict.outcome for verdict in verdicts if not verdict.configured_out]
+    bad = {Outcome.FAILED} if allow_degraded else {Outcome.FAILED, Outcome.DEGRADED}
+    if bad & set(counted):
+        return FAILED
+    unjudged = {Outcome.THROTTLED, Outcome.ERROR, Outcome.SKIPPED}
+    return INCONCLUSIVE if unjudged & set(counted) or not counted else PASSED
+
+
+def outcome_of(verdicts: tuple[Verdict, ...]) -> Outcome:
+    """The outcome of a whole run, in step with its exit code: skipped checks keep it from having passed."""
+    counted = [verdict.outcome for verdict in verdicts if not verdict.configured_out]
+    outcome = worst(counted)
+    return Outcome.SKIPPED if outcome is Outcome.PASSED and Outcome.SKIPPED in counted else outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Where the report goes; empty paths are not written."""
+
+    json_file: str = ""
+    junit_file: str = ""
+    html_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What is known of a run besides its verdicts."""
+
+    run_id: str
+    env: str
+    region: str
+    target: str
+    started_at: str
+    duration_s: float
+    rate_limits: tuple[LimitUse, ...]
+    requests: RequestCount
+    notes: tuple[str, ...] = ()
+    signal: int = 0
+
+
+class Pipeline:
+    """Collects the verdicts of one run, each once, and makes the report. Nothing unredacted leaves it."""
+
+    def __init__(self, checks: tuple[str, ...], redactor: Redactor, progress: Progress) -> None:
+        self._checks, self._redactor, self._progress = checks, redactor, progress
+        self._verdicts: dict[str, Verdict] = {}
+
+    def accept(self, verdict: Verdict) -> None:
+        """Take in a verdict; of several of one check, as where it runs continuously, the last one counts."""
+        clean = self._redactor.deep(verdict)
+        self._verdicts[verdict.check] = clean
+        self._progress.finished(clean)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Checks that have no verdict yet."""
+        return tuple(name for name in self._checks if name not in self._verdicts)
+
+    def report(self, facts: RunFacts, *, allow_degraded: bool) -> RunReport:
+        """The report of all verdicts, in the configuration's order."""
+        verdicts = tuple(self._verdicts[name] for name in self._checks if name in self._verdicts)
+        code = exit_code(verdicts, allow_degraded=allow_degraded)
+        report = RunReport(
+            run_id=facts.run_id,
+            env=facts.env,
+            region=facts.region,
+            target=facts.target,
+            started_at=facts.started_at,
+            duration_s=facts.duration_s,
+            outcome=outcome_of(verdicts),
+            exit_code=128 + facts.signal if facts.signal else code,
+            verdicts=verdicts,
+            rate_limits=facts.rate_limits,
+            requests=facts.requests,
+            notes=facts.notes,
+        )
+        return self._redactor.report(report)
+
+
+def publish(
+    report: RunReport, readers: Readers, console: Console, environ: Mapping[str, str] = os.environ
+) -> RunReport:
+    """Show and write a report. One that cannot be written is said, and makes a passed run inconclusive."""
+    from probes.reports import github, terminal
+
+    troubles = [trouble for write in _writers(readers) if (trouble := _try(write, report))]
+    if troubles:
+        code = report.exit_code or INCONCLUSIVE
+        report = replace(report, exit_code=code, notes=(*report.notes, *troubles))
+    terminal.print_report(console, report)
+    if trouble := _try(lambda done: github.write_summary(done, environ), report):
+        console.print(trouble)
+    if environ.get("GITHUB_ACTIONS") == "true":
+        for line in github.annotations(report):
+            print(line, flush=True)  # noqa: T201 - GitHub reads annotations from standard output
+    return report
+
+
+def _writers(readers: Readers) -> list[Callable[[RunReport], None]]:
+    """One writer for each file that was asked for; a format is imported only then."""
+    writers: list[Callable[[RunReport], None]] = []
+    if readers.json_file:
+        from probes.reports.json_report import write_json
+
+        writers.append(lambda report: write_json(Path(readers.json_file), report))
+    if readers.junit_file:
+        from probes.reports.junit import write_junit
+
+        writers.append(lambda report: write_junit(Path(readers.junit_file), report))
+    if readers.html_file:
+        from probes.reports.html import write_html
+
+        writers.append(lambda report: write_html(Path(readers.html_file), report))
+    return writers
+
+
+def _try(write: Callable[[RunReport], None], report: RunReport) -> str:
+    try:
+        write(report)
+    except SmokeprobeError as problem:
+        return str(problem)
+    return ""

@@ -1,0 +1,189 @@
+"""The plan: what the configured checks cost the target at worst, and whether that fits under the ceiling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from probes.checks.base import Check
+from probes.config.models import Settings
+from probes.config.units import show_duration
+from probes.safety.guard import host_listed, parse_url
+from probes.safety.limits import RateLimit, share_slots
+
+DAY_S = 86400.0
+
+
+AnyCheck = Check[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LimitPlan:
+    """One limit: requests in its worst window, by one run and by all checks at their intervals."""
+
+    limit: RateLimit
+    run: int
+    continuous: int
+
+    def percent(self, requests: int) -> float:
+        """As a percentage of what the target allows."""
+        return 100.0 * requests / self.limit.requests
+
+
+@dataclass(frozen=True, slots=True)
+class DayPlan:
+    """What a day at the configured intervals costs the target when all is well, from one region."""
+
+    requests: float
+    bytes: float
+    logins: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole sum."""
+
+    limits: tuple[LimitPlan, ...]
+    day: DayPlan
+
+
+def make_plan(settings: Settings, checks: Mapping[str, AnyCheck]) -> Plan:
+    """Add up the enabled checks."""
+    enabled = [check for check in checks.values() if _runs(settings, check)]
+    limits = tuple(
+        LimitPlan(
+            limit=limit,
+            run=sum(_worst(check, limit) for check in enabled),
+            continuous=_continuous(settings, enabled, limit),
+        )
+        for limit in settings.rate_limits
+    )
+    return Plan(limits, _day(settings, enabled))
+
+
+def worst_of(plans: Sequence[Plan]) -> Plan:
+    """The worst of several plans of one configuration, limit by limit and sum by sum; at least one is needed."""
+    by_name: dict[str, LimitPlan] = {}
+    for item in (item for plan in plans for item in plan.limits):
+        worst = by_name.get(item.limit.name, item)
+        tightest = min(worst.limit, item.limit, key=lambda limit: limit.requests / limit.window_s)
+        run, continuous = max(worst.run, item.run), max(worst.continuous, item.continuous)
+        by_name[item.limit.name] = LimitPlan(tightest, run, continuous)
+    days = [plan.day for plan in plans]
+    requests, size = max(day.requests for day in days), max(day.bytes for day in days)
+    return Plan(tuple(by_name.values()), DayPlan(requests, size, max(day.logins for day in days)))
+
+
+def _runs(settings: Settings, check: AnyCheck) -> bool:
+    return check.options.enabled and not (settings.safety.get_only and check.writes)
+
+
+def _worst(check: AnyCheck, limit: RateLimit) -> int:
+    own, cleanup = check.quota()
+    return own.get(limit.name, 0) + cleanup.get(limit.name, 0)
+
+
+def _continuous(settings: Settings, checks: list[AnyCheck], limit: RateLimit) -> int:
+    """Requests in the worst window where each check starts at its interval.
+
+    A tick's last request, as late as its time-out allows, may fall into the window of the ticks that follow it.
+    """
+    return sum(_worst(check, limit) * _ticks(settings, check, limit.window_s) for check in checks)
+
+
+def _ticks(settings: Settings, check: AnyCheck, window_s: float) -> int:
+    span: float = window_s + check.options.timeout
+    # 1 s holds eleven ticks 0.1 s apart, but 1 // 0.1 is 9: the division must not lose one to rounding
+    return math.floor(span / settings.every(check.options) + 1e-9) + 1
+
+
+def _day(settings: Settings, checks: list[AnyCheck]) -> DayPlan:
+    requests = size = logins = 0.0
+    for check in checks:
+        a_day = DAY_S / settings.every(check.options)
+        calls = check.calls()
+        requests += a_day * sum(call.times for call in calls)
+        size += a_day * sum(call.times * call.size for call in calls)
+        if check.account:
+            logins += a_day * check.logins
+    return DayPlan(requests, size, logins)
+
+
+def problems_of(settings: Settings, checks: Mapping[str, AnyCheck], share: str, region: str) -> Iterator[str]:
+    """Everything that keeps this configuration from being run safely, one line each."""
+    enabled = {name: check for name, check in checks.items() if _runs(settings, check)}
+    yield from _share_problems(settings, share)
+    if settings.regions and region not in {*settings.regions, "local"}:
+        yield f"regions: {region!r} is not one of {', '.join(settings.regions)}"
+    yield from _credential_problems(settings, enabled)
+    yield from _exception_problems(settings, enabled)
+    yield from _time_problems(settings, enabled)
+    yield from _ceiling_problems(settings, enabled, share)
+
+
+def _share_problems(settings: Settings, share: str) -> Iterator[str]:
+    if share not in settings.shares:
+        yield f"shares: there is no share {share!r}; one of {', '.join(settings.shares)}"
+    if (total := sum(settings.shares.values())) > 1.0 + 1e-9:
+        yield f"shares: add up to {100 * total:.0f}%; at most 100%"
+
+
+def _credential_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> Iterator[str]:
+    credentials = settings.credentials
+    if credentials and not host_listed(parse_url(settings.target.url), credentials.hosts):
+        listed = ", ".join(credentials.hosts)
+        yield f"target.url: {settings.target.url} is not among credentials.hosts ({listed}): passwords go nowhere else"
+    for name, check in checks.items():
+        if check.account and (credentials is None or check.account not in credentials.accounts):
+            yield f"checks.{name}.account: there is no account {check.account!r} under credentials.accounts"
+
+
+def _exception_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> Iterator[str]:
+    named = {(exception.call.method, exception.call.path) for exception in settings.safety.exceptions}
+    for name, check in checks.items():
+        for method, path in sorted({(call.method, call.path) for call in check.writes} - named):
+            yield f"checks.{name}: {method} {path} is not GET: name it under safety.exceptions, with reason and proof"
+
+
+def _time_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> Iterator[str]:
+    in_turn = sum(check.options.timeout for check in checks.values() if not check.browser)
+    longest = max((check.options.timeout for check in checks.values()), default=0.0)
+    if max(in_turn, longest) > settings.run.timeout:
+        yield (
+            f"run.timeout: {show_duration(settings.run.timeout)}, but the HTTP checks, which go one after another, may "
+            f"take {show_duration(in_turn)} (longest check {show_duration(longest)})"
+        )
+
+
+def _ceiling_problems(settings: Settings, checks: Mapping[str, AnyCheck], share: str) -> Iterator[str]:
+    fraction = settings.shares.get(share, 1.0)
+    plan = make_plan(settings, checks)
+    for item in plan.limits:
+        if item.limit.spaced:
+            continue  # spaced requests wait for each other, so they fit whatever the number; `_spacing_problems`
+        room = share_slots(item.limit, fraction)
+        if item.run > room:
+            yield _too_many(item, item.run, f"one run needs up to {item.run}", f"the share {share!r} has {room}")
+        if item.continuous > item.limit.ceiling:
+            need = f"all checks at their intervals need up to {item.continuous}"
+            yield _too_many(item, item.continuous, need, f"the ceiling is {item.limit.ceiling}")
+    yield from _spacing_problems(settings, plan)
+
+
+def _too_many(item: LimitPlan, requests: int, need: str, have: str) -> str:
+    window = show_duration(item.limit.window_s)
+    return (
+        f"limits.{item.limit.name}: {need} requests in {window}, retries included ({item.percent(requests):.1f} % of "
+        f"{item.limit.requests}); {have} (strictly less than 10 %): fewer attempts, longer intervals or fewer checks"
+    )
+
+
+def _spacing_problems(settings: Settings, plan: Plan) -> Iterator[str]:
+    for item in plan.limits:
+        if item.limit.spaced and (needs := item.run * item.limit.hold_s) > settings.run.timeout * 4:
+            yield (
+                f"limits.{item.limit.name}: one run needs up to {item.run} requests, each "
+                f"{show_duration(item.limit.hold_s)} apart: {show_duration(needs)} at worst, far more than run.timeout"
+            )

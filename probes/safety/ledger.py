@@ -1,0 +1,306 @@
+"""The ledger: which slots of the target's limits are taken, by all processes of a machine. No ledger, no request.
+
+Why no window at the target ever holds more than the ceiling, whatever the delays, clocks and crashes:
+
+1. A slot counts from before its request may be sent (`reserve` is on the disk before the permit exists) until one
+   hold, at least a window by the target's clock, after the request is known to be over: its answer was read, the
+   peer closed the connection, or the permit that it was sent under ended.
+2. So it counts from before the request's arrival at the target until at least a window after that arrival.
+3. Take all requests that arrive within one window, and the moment at which the last of them does. Each of the others
+   arrived at most a window before, so by 2 all of them hold slots at that one moment.
+4. `reserve` never lets more slots be held at one moment than the ceiling. So there are no more requests than that.
+
+A reservation that no settlement ever meets (kill -9, power cut) counts wholly until the permit's end and a hold more.
+The argument needs one thing of a permit's holder: that it gives up its last request before the permit's end. It needs
+no clock but this machine's own, and of that only that it runs no more than `CLOCK_RATE` away from the target's.
+Where a limit is spaced, there is one slot, its hold is the spacing, and the holder's meter keeps the spacing within it.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from probes.errors import NoBudgetError, PausedError
+from probes.safety import slots
+from probes.safety.ledger_file import LedgerFile, read_boot_id
+from probes.safety.limits import CLOCK_RATE, RateLimit
+from probes.safety.permits import Meter, Permit, Usage, boot_clock
+
+By = Literal["hand", "target"]
+
+HANDOVER_S = 1.0
+"""How long a permit may take into its holder's hands, who counts its durations from then: a call or a pipe away."""
+
+KEEP_S = 3600.0
+"""How long what is past stays in the file, for `peaks`."""
+
+LONGEST_PAUSE_S = 24 * 3600.0
+"""A pause that the target asks for is cut to this, so that one wrong header does not end all probing."""
+
+LONGEST_BACK_OFF_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Probing of `target` ('' for all) is paused; `remaining_s` is None until somebody resumes it."""
+
+    target: str
+    by: By
+    why: str
+    remaining_s: float | None
+
+
+class Ledger:
+    """The account of all that may have been sent, in the file `path`. All methods raise LedgerError where it fails."""
+
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = boot_clock, boot_id: Callable[[], str] = read_boot_id
+    ) -> None:
+        self._file = LedgerFile(path, clock, boot_id)
+        self._clock = clock
+
+    def reserve(self, permit: Permit, *, share_fraction: float) -> None:
+        """Take all slots of the permit, and its account, or nothing. They count from now until `settle`, or its end.
+
+        A permit for clean-up alone is given in a pause and in a back-off too, but never over the ceiling.
+
+        Raises:
+            NoBudgetError: no room, or the account is taken; `retry_in_s` is infinite where it can never fit.
+            PausedError: probing of the target is paused.
+        """
+        with self._file.writing() as (db, now):
+            _remove_past(db, now)
+            if not permit.cleanup_only:
+                if paused := _paused_error(_pauses(db, permit.target, now)):
+                    raise paused
+                _check_back_off(db, permit, now)
+            _check_account(db, permit, now)
+            ends = now + permit.ends_in_s + HANDOVER_S
+            for limit in permit.limits:
+                if permit.reserved(limit.name):
+                    slots.take(db, permit, limit, share_fraction, now, ends)
+            db.execute(
+                "INSERT INTO permits (id, target, share, account, ends) VALUES (?, ?, ?, ?, ?)",
+                (permit.id, permit.target, permit.share, permit.account, ends),
+            )
+
+    def settle(self, permit: Permit, usage: Usage) -> None:
+        """The permit's holder is done: free its account and what it did not use.
+
+        What was used counts for a hold after it was over; what got no answer, for a hold after the permit's end.
+        A second time changes nothing.
+        """
+        asked = self._clock()
+        limits = {limit.name: limit for limit in permit.limits}
+        with self._file.writing() as (db, now):
+            row = db.execute("SELECT ends FROM permits WHERE id = ? AND settled = 0", (permit.id,)).fetchone()
+            if row is None:
+                return
+            (ends,) = row
+            holds = dict(db.execute("SELECT name, hold_s FROM holds WHERE permit = ?", (permit.id,)).fetchall())
+            db.execute("DELETE FROM holds WHERE permit = ?", (permit.id,))
+            for name, spans in usage.spans.items():
+                hold_s = holds.get(name, limits[name].hold_s * CLOCK_RATE)
+                for span in spans:
+                    over = ends if span.over_ago_s is None else now - span.over_ago_s
+                    slots.insert(db, permit, name, count=1, times=(asked - span.started_ago_s, over, hold_s))
+            db.execute("UPDATE permits SET settled = 1 WHERE id = ?", (permit.id,))
+
+    def pause(self, target: str | None, seconds: float | None, why: str, by: By) -> None:
+        """Stop probing `target` (None: all) for so many seconds, or (None) until resumed; it never shortens a pause.
+
+        A pause by the target lasts at most `LONGEST_PAUSE_S`, and that long where it names no sensible time.
+        """
+        if by == "target" and (seconds is None or not 0 <= seconds <= LONGEST_PAUSE_S):
+            seconds = LONGEST_PAUSE_S
+        with self._file.writing() as (db, now):
+            until = None if seconds is None else now + seconds
+            db.execute(
+                """INSERT INTO pauses (target, by, why, length_s, until) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT (target, by) DO UPDATE SET why = excluded.why, length_s = excluded.length_s,
+                until = excluded.until WHERE excluded.until IS NULL OR excluded.until > pauses.until""",
+                (target or "", by, why, seconds, until),
+            )
+
+    def resume(self, target: str | None) -> list[Pause]:
+        """Lift what was paused by hand, for `target` or (None) for all, and say what. The target's own pauses stay."""
+        with self._file.writing() as (db, now):
+            where = "by = 'hand' AND (until IS NULL OR until > :now) AND (:target IS NULL OR target = :target)"
+            lifted = _select_pauses(db, where, {"now": now, "target": target})
+            db.execute("DELETE FROM pauses WHERE by = 'hand' AND (? IS NULL OR target = ?)", (target, target))
+        return lifted
+
+    def pauses(self, target: str) -> list[Pause]:
+        """What pauses probing of `target` now."""
+        with self._file.reading() as (db, now):
+            return _pauses(db, target, now)
+
+    def back_off(self, target: str, limit_names: Iterable[str], seconds: float, why: str) -> None:
+        """Grant nothing on these limits for so many seconds, at most `LONGEST_BACK_OFF_S`; never shortens another."""
+        length_s = seconds if 0 <= seconds <= LONGEST_BACK_OFF_S else LONGEST_BACK_OFF_S
+        with self._file.writing() as (db, now):
+            db.executemany(
+                """INSERT INTO back_offs (target, name, why, length_s, until) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT (target, name) DO UPDATE SET why = excluded.why, length_s = excluded.length_s,
+                until = excluded.until WHERE excluded.until > back_offs.until""",
+                [(target, name, why, length_s, now + length_s) for name in limit_names],
+            )
+
+    def observe(self, target: str, limit_name: str, requests: int) -> None:
+        """Note what the target itself says that the limit is, as last seen in a header."""
+        if self._observed(target).get(limit_name) == requests:
+            return  # nearly always; a write would wait for the disk
+        with self._file.writing() as (db, _):
+            db.execute(
+                """INSERT INTO observed (target, name, requests) VALUES (?, ?, ?)
+                ON CONFLICT (target, name) DO UPDATE SET requests = excluded.requests""",
+                (target, limit_name, requests),
+            )
+
+    def lowered(self, target: str, limits: Iterable[RateLimit]) -> tuple[RateLimit, ...]:
+        """The limits as the target itself stated them last, where that is lower."""
+        observed = self._observed(target)
+        return tuple(limit.lowered(observed.get(limit.name, limit.requests)) for limit in limits)
+
+    def peaks(self, target: str, limits: Iterable[RateLimit], since_s: float) -> dict[str, int]:
+        """For each limit, the most requests that any one of its windows of the last `since_s` seconds can have held.
+
+        An upper bound over all processes of the machine: a request may have arrived at any time between its start and
+        its end, and a permit that is not settled may have been used wholly. `KEEP_S` is the longest `since_s`.
+        """
+        with self._file.reading() as (db, now):
+            return {limit.name: slots.peak(db, target, limit, now - since_s) for limit in limits}
+
+    def _observed(self, target: str) -> dict[str, int]:
+        with self._file.reading() as (db, _):
+            return dict(db.execute("SELECT name, requests FROM observed WHERE target = ?", (target,)).fetchall())
+
+
+class Authority:
+    """Hands out the permits of one share of one target, and can stop all that it handed out within this process."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        target: str,
+        share: str,
+        share_fraction: float,
+        limits: tuple[RateLimit, ...],
+        region: str,
+        clock: Callable[[], float] = boot_clock,
+    ) -> None:
+        self.ledger = ledger
+        self.target = target
+        self.region = region
+        self._share = share
+        self._share_fraction = share_fraction
+        self._limits = limits
+        self._clock = clock
+        self._asked: dict[str, float] = {}
+        self._meters: dict[str, Meter] = {}
+
+    def grant(
+        self,
+        check: str,
+        *,
+        quota: Mapping[str, int],
+        cleanup: Mapping[str, int],
+        account: str = "",
+        deadline_s: float,
+        cleanup_s: float = 0.0,
+    ) -> Permit:
+        """Leave to run `check` once, reserved in the ledger. Raises what `Ledger.reserve` raises."""
+        asked = self._clock()
+        permit = Permit(
+            id=uuid.uuid4().hex,
+            check=check,
+            region=self.region,
+            target=self.target,
+            share=self._share,
+            limits=self.ledger.lowered(self.target, self._limits),
+            quota=quota,
+            cleanup=cleanup,
+            account=account,
+            deadline_s=deadline_s,
+            cleanup_s=cleanup_s,
+        )
+        self.ledger.reserve(permit, share_fraction=self._share_fraction)
+        self._asked[permit.id] = asked
+        return permit
+
+    def meter(self, permit: Permit) -> Meter:
+        """The meter for a permit of ours whose holder is in this process; `stop_all` reaches it until it is settled."""
+        meter = self._meters[permit.id] = Meter(permit, self._clock, since=self._asked[permit.id])
+        return meter
+
+    def settle(self, permit: Permit, meter: Meter) -> None:
+        """The holder is done; see `Ledger.settle`."""
+        self._asked.pop(permit.id, None)
+        self._meters.pop(permit.id, None)
+        self.ledger.settle(permit, meter.usage())
+
+    def stop_all(self, reason: str) -> None:
+        """Let every holder in this process send nothing but clean-up from now on."""
+        for meter in self._meters.values():
+            meter.stop(reason)
+
+    def paused(self) -> PausedError | None:
+        """Why nothing may be sent just now, if so. Ask before every request: another process may have paused us."""
+        return _paused_error(self.ledger.pauses(self.target))
+
+
+def _remove_past(db: sqlite3.Connection, now: float) -> None:
+    past = now - KEEP_S
+    db.execute("DELETE FROM holds WHERE over + hold_s < ?", (past,))
+    db.execute("DELETE FROM permits WHERE ends < ?", (past,))
+    db.execute("DELETE FROM pauses WHERE until <= ?", (now,))
+    db.execute("DELETE FROM back_offs WHERE until <= ?", (now,))
+
+
+def _select_pauses(db: sqlite3.Connection, where: str, values: Mapping[str, object]) -> list[Pause]:
+    rows = db.execute(f"SELECT target, by, why, until - :now FROM pauses WHERE {where} ORDER BY target, by", values)  # noqa: S608 - constants only
+    return [Pause(*row) for row in rows]
+
+
+def _pauses(db: sqlite3.Connection, target: str, now: float) -> list[Pause]:
+    where = "target IN ('', :target) AND (until IS NULL OR until > :now)"
+    return _select_pauses(db, where, {"now": now, "target": target})
+
+
+def _paused_error(pauses: list[Pause]) -> PausedError | None:
+    """The pause that lasts longest speaks for all."""
+    if not pauses:
+        return None
+    longest = max(pauses, key=lambda pause: math.inf if pause.remaining_s is None else pause.remaining_s)
+    whose = "by hand" if longest.by == "hand" else "by the target's owner"
+    length = "until it is resumed" if longest.remaining_s is None else f"for another {longest.remaining_s:.0f} s"
+    return PausedError(f"Probing is paused {whose} {length}: {longest.why}", longest.remaining_s)
+
+
+def _check_back_off(db: sqlite3.Connection, permit: Permit, now: float) -> None:
+    rows = db.execute(
+        "SELECT until, name, why FROM back_offs WHERE target = ? AND until > ? ORDER BY until DESC",
+        (permit.target, now),
+    )
+    for until, name, why in rows:
+        if permit.reserved(name):
+            raise NoBudgetError(f"Nothing is sent on limit {name} for another {until - now:.0f} s: {why}", until - now)
+
+
+def _check_account(db: sqlite3.Connection, permit: Permit, now: float) -> None:
+    (until,) = db.execute(
+        "SELECT max(ends) FROM permits WHERE account = ? AND account != '' AND target = ? AND settled = 0 AND ends > ?",
+        (permit.account, permit.target, now),
+    ).fetchone()
+    if until is not None:
+        raise NoBudgetError(
+            f"Test account {permit.account} is in use by another run, for at most {until - now:.0f} s.",
+            min(until - now, slots.ASK_AGAIN_S),
+        )

@@ -1,0 +1,192 @@
+"""The ledger's file: how it is made, opened, locked and carried over a reboot, and what to say when that fails.
+
+SQLite in a file of its own, for all processes of one machine (not for a drive that machines share: each would take
+the other's boot for a reboot). Why it is set up as it is:
+
+- A rollback journal, not WAL: WAL needs memory shared through a mapped file, which some file systems lack (FUSE, 9p,
+  shared folders of virtual machines), and with some ten writes a run its speed is worth nothing here.
+- `synchronous = FULL`, for every write: a reservation lost in a power cut would be a request forgotten, and the machine
+  can be up again within one window. The journal is truncated instead of deleted, as only then FULL also makes sure
+  that a committed transaction is not rolled back by a journal that reappears after the cut.
+- A connection for each transaction: nothing is carried through a fork or into another thread.
+
+The wait for a lock blocks the thread, greenlets included, for at most `BUSY_S`; transactions take milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from probes.errors import LedgerError
+
+BUSY_S = 5.0
+VERSION = 1
+APPLICATION_ID = 0x534D4F4B  # "SMOK", so that another program's database is not taken for a ledger
+
+_TABLES = (
+    # the boot by whose clock all times of this file are meant, and the last reading of it that was written
+    "CREATE TABLE meta (boot TEXT NOT NULL, seen REAL NOT NULL)",
+    """CREATE TABLE permits (
+        id TEXT PRIMARY KEY, target TEXT NOT NULL, share TEXT NOT NULL, account TEXT NOT NULL,
+        ends REAL NOT NULL, settled INTEGER NOT NULL DEFAULT 0)""",
+    # a slot counts from `started` until `hold_s` after `over`
+    """CREATE TABLE holds (
+        permit TEXT NOT NULL, target TEXT NOT NULL, name TEXT NOT NULL, share TEXT NOT NULL, slots INTEGER NOT NULL,
+        started REAL NOT NULL, over REAL NOT NULL, hold_s REAL NOT NULL)""",
+    "CREATE INDEX holds_of_limit ON holds (target, name)",
+    "CREATE INDEX holds_of_permit ON holds (permit)",
+    # target '' is all targets; no length is until somebody resumes
+    """CREATE TABLE pauses (
+        target TEXT NOT NULL, by TEXT NOT NULL, why TEXT NOT NULL, length_s REAL, until REAL,
+        PRIMARY KEY (target, by))""",
+    """CREATE TABLE back_offs (
+        target TEXT NOT NULL, name TEXT NOT NULL, why TEXT NOT NULL, length_s REAL NOT NULL, until REAL NOT NULL,
+        PRIMARY KEY (target, name))""",
+    """CREATE TABLE observed (
+        target TEXT NOT NULL, name TEXT NOT NULL, requests INTEGER NOT NULL, PRIMARY KEY (target, name))""",
+)
+
+_NOT_REPLACED = (
+    "It is not replaced, since that would forget what was sent: stop all probing of this machine, wait for the longest "
+    "window of the target's limits, then remove the file."
+)
+_HINTS = {
+    sqlite3.SQLITE_READONLY: "Make the state directory writable for this user, or name another one.",
+    sqlite3.SQLITE_CANTOPEN: "Make the state directory writable for this user, or name another one.",
+    sqlite3.SQLITE_PERM: "Make the state directory writable for this user, or name another one.",
+    sqlite3.SQLITE_FULL: "Free some space on its disk.",
+    sqlite3.SQLITE_IOERR: "See whether its disk is full or broken.",
+    sqlite3.SQLITE_BUSY: f"Another process has held it for more than {BUSY_S:.0f} s: see which one, and end it.",
+    sqlite3.SQLITE_NOTADB: _NOT_REPLACED,
+    sqlite3.SQLITE_CORRUPT: _NOT_REPLACED,
+}
+_PRIMARY_CODE = 0xFF  # SQLite's extended result codes carry the primary one in their lowest byte
+
+
+def read_boot_id() -> str:
+    """What changes with each boot of the machine; containers see their host's."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+
+
+class LedgerFile:
+    """Transactions on the ledger's file. All methods raise LedgerError where it cannot be used."""
+
+    def __init__(self, path: Path, clock: Callable[[], float], boot_id: Callable[[], str]) -> None:
+        self._path = path.absolute()
+        self._clock = clock
+        self._boot_id = boot_id
+
+    @contextmanager
+    def reading(self) -> Iterator[tuple[sqlite3.Connection, float]]:
+        """One consistent view of the file, and the boot clock."""
+        with self._explained(), closing(self._connect()) as db:
+            db.execute("BEGIN")
+            yield db, self._clock()
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[sqlite3.Connection, float]]:
+        """One transaction that nobody else interleaves with, and the boot clock read within it.
+
+        It is on the disk when the block ends; whatever is raised within the block undoes it.
+        """
+        with self._explained(), closing(self._connect()) as db:
+            db.execute("BEGIN IMMEDIATE")
+            now = self._clock()
+            yield db, now
+            db.execute("UPDATE meta SET seen = ?", (now,))
+            db.execute("COMMIT")  # without this, closing the connection rolls back
+
+    def _connect(self) -> sqlite3.Connection:
+        self._make_if_missing()
+        db = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode = TRUNCATE")
+            db.execute("PRAGMA synchronous = FULL")
+            self._see_to_tables(db)
+            self._see_to_boot(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _make_if_missing(self) -> None:
+        """An empty file that only its owner reads. One that exists is not even opened.
+
+        Closing any descriptor of a file drops all POSIX locks that the process has on it, SQLite's own included.
+        """
+        if self._path.exists():
+            return
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            return  # another process was quicker
+
+    def _see_to_tables(self, db: sqlite3.Connection) -> None:
+        if _marks(db) == (APPLICATION_ID, VERSION):
+            return
+        db.execute("BEGIN IMMEDIATE")  # wait for whoever may be making the tables just now
+        application, version = _marks(db)
+        if (application, version) == (0, 0) and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            for table in _TABLES:
+                db.execute(table)
+            db.execute("INSERT INTO meta VALUES (?, ?)", (self._boot_id(), self._clock()))
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {VERSION}")
+        elif application != APPLICATION_ID:
+            raise LedgerError(f"{self._path} is not a ledger, but another program's database.", "Name another file.")
+        elif version != VERSION:
+            raise LedgerError(
+                f"The ledger {self._path} is of version {version}, this program knows version {VERSION}.",
+                "Run the newer version of this program that wrote it.",
+            )
+        db.execute("COMMIT")
+
+    def _see_to_boot(self, db: sqlite3.Connection) -> None:
+        """After a reboot, take over what still counted, by the new boot's clock.
+
+        The processes of the older boot are dead, so their permits have ended; but how long the reboot took is not
+        known, so what counted when the file was last written counts for its whole hold again from now on. What was
+        past by then keeps its age, as a limit lowered later may have a longer hold. Pauses are as holds: when in
+        doubt, nothing is sent.
+        """
+        boot = self._boot_id()
+        if db.execute("SELECT boot FROM meta").fetchone() == (boot,):
+            return
+        db.execute("BEGIN IMMEDIATE")
+        known, seen = db.execute("SELECT boot, seen FROM meta").fetchone()
+        if known != boot:
+            now = self._clock()
+            shift = now - seen
+            db.execute(
+                """UPDATE holds SET started = CASE WHEN over + hold_s > :seen THEN :now ELSE started + :shift END,
+                over = CASE WHEN over + hold_s > :seen THEN :now ELSE over + :shift END""",
+                {"now": now, "seen": seen, "shift": shift},
+            )
+            db.execute("UPDATE permits SET settled = 1, ends = ?", (now,))
+            for table in ("pauses", "back_offs"):
+                db.execute(f"DELETE FROM {table} WHERE until <= ?", (seen,))  # noqa: S608 - a constant name
+                db.execute(f"UPDATE {table} SET until = ? + length_s", (now,))  # noqa: S608 - a constant name
+            db.execute("UPDATE meta SET boot = ?, seen = ?", (boot, now))
+        db.execute("COMMIT")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            hint = _HINTS.get(getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE, "")
+            raise LedgerError(f"The ledger {self._path} cannot be used: {error}.", hint) from error
+        except OSError as error:
+            hint = _HINTS[sqlite3.SQLITE_CANTOPEN]
+            raise LedgerError(f"The ledger {self._path} cannot be used: {error.strerror or error}.", hint) from error
+
+
+def _marks(db: sqlite3.Connection) -> tuple[int, int]:
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return int(application), int(version)

@@ -1,0 +1,1 @@
+"""The stand-in target: a real HTTP server with real sessions, limits and a ledger, which misbehaves on demand."""

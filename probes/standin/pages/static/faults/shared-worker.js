@@ -1,0 +1,3 @@
+"use strict";
+
+fetch("/api/v1/prompts?via=shared-worker", { method: "POST", body: "{}" }).catch(() => {});

@@ -1,0 +1,286 @@
+"""One run: who may go when, until when, and with which permit. Knows greenlets, and nothing of Locust's classes.
+
+HTTP checks of a process go one after another, because under gevent whatever runs while a request waits is counted into
+its time; the browser is another process, so its checks go beside them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from probes.checks.base import Check
+from probes.checks.execute import execute
+from probes.checks.probe import Tally, Tools
+from probes.clients.browser import Browser
+from probes.clients.http import HttpClient
+from probes.deadline import CutOff, Deadline
+from probes.errors import LedgerError, NoBudgetError, PausedError
+from probes.files import keep_newest
+from probes.model import Layer, LimitUse, Outcome, Reason, RequestCount, Verdict
+from probes.safety.ledger import Authority, Ledger
+from probes.safety.permits import Meter, Permit
+from probes.swarm.equipment import Equipment, LedgerBrakes
+
+AnyCheck = Check[Any]
+
+CLEANUP_S = 4.0
+"""How long after a check's own time its log-out may still be sent."""
+
+LAST_ORDERS_S = 1.2
+"""How long before the end of a run every check is cut off, so that log-outs and reports still fit into its time."""
+
+LAST_WORDS_S = 1.0
+"""How long a page that may send nothing more has for the answers that are on their way."""
+
+POLL_S = 0.25
+SCREENSHOTS_KEPT = 20
+
+
+class Progress(Protocol):
+    """Who shows how far a run is."""
+
+    def attempt(self, check: str, number: int) -> None:
+        """A check begins an attempt."""
+
+    def note(self, text: str) -> None:
+        """Something that a person who watches would want to know."""
+
+
+class Conductor:
+    """Runs each check on a permit, within the run's time, and keeps count."""
+
+    def __init__(self, equipment: Equipment, browser: Browser | None, no_browser: str) -> None:
+        self.equipment = equipment
+        self._browser, self._no_browser = browser, no_browser
+        settings = equipment.settings
+        self.begun_at = time.monotonic()
+        self._ends = Deadline(settings.run.timeout - LAST_ORDERS_S)
+        self._cleanup_ends = Deadline(settings.run.timeout - 0.3)
+        self._http_lane = BoundedSemaphore(1)
+        self._browser_lane = BoundedSemaphore(1)
+        self._greenlets: dict[str, gevent.Greenlet[..., Verdict]] = {}
+        self._over = ""
+        self._sent = 0
+        self._by_method: dict[str, int] = {}
+        self._tally = Tally()
+        self._ledger: Ledger | None = None
+        self._authority: Authority | None = None
+        self.trouble = ""
+        self._open_ledger()
+
+    def _open_ledger(self) -> None:
+        options, settings = self.equipment.options, self.equipment.settings
+        try:
+            self._ledger = Ledger(options.state / "ledger.sqlite3")
+            self._authority = Authority(
+                self._ledger,
+                target=self.equipment.target,
+                share=options.share,
+                share_fraction=settings.shares[options.share],
+                limits=settings.rate_limits,
+                region=options.region,
+            )
+        except LedgerError as problem:
+            self.trouble = str(problem)
+
+    def run_check(self, name: str, progress: Progress) -> Verdict:
+        """Run a check to its verdict, in a greenlet of its own: whoever waits here may be killed without harm to it."""
+        greenlet = gevent.spawn(self._run, name, progress)
+        self._greenlets[name] = greenlet
+        greenlet.join()
+        return self.verdict_of(name)
+
+    def verdict_of(self, name: str) -> Verdict:
+        """The verdict of a check that has ended, or what is to be said of one that never began or broke."""
+        greenlet = self._greenlets.get(name)
+        if greenlet is not None and isinstance(greenlet.value, Verdict):
+            return greenlet.value
+        if greenlet is not None and greenlet.dead and greenlet.exception is not None:
+            return _unjudged(name, Outcome.ERROR, Layer.HTTP, f"the probe broke: {type(greenlet.exception).__name__}")
+        return _unjudged(name, Outcome.SKIPPED, Layer.BUDGET, self._over or "no time left in this run")
+
+    def end(self, why: str, *, interrupted: bool) -> None:
+        """Cut every check off, and wait for their log-outs. A second call only waits."""
+        if not self._over:
+            self._over = why
+            self._calm_browser(why)
+            for greenlet in self._greenlets.values():
+                if not greenlet.dead:
+                    greenlet.kill(CutOff(why, interrupted=interrupted), block=False)
+        gevent.joinall(list(self._greenlets.values()), timeout=max(0.1, min(CLEANUP_S, self._cleanup_ends.remaining())))
+
+    def _calm_browser(self, why: str) -> None:
+        """Let a page send nothing more, and what is on its way be answered: it may be the tokens of a log-in."""
+        if self._browser is None:
+            return
+        self._browser.stop(why)
+        last_words = Deadline(min(LAST_WORDS_S, self._cleanup_ends.remaining() / 2))
+        while self._browser_lane.locked() and last_words.remaining() > 0:
+            gevent.sleep(0.02)
+
+    def end_in_time(self) -> None:
+        """Wait for the run's end and cut off what is still under way; killed where the run ends earlier."""
+        gevent.sleep(max(0.0, self._ends.remaining()))
+        self.end(f"not finished within the run's {self.equipment.settings.run.timeout:.0f} s", interrupted=False)
+
+    def heed_pauses(self) -> None:
+        """Watch for a pause, this process's own or another's, on behalf of the browser, which has no ledger."""
+        while self._browser is not None and self._authority is not None:
+            gevent.sleep(POLL_S)
+            try:
+                paused = self._authority.paused()
+            except LedgerError as problem:
+                paused = PausedError(problem.message, None)
+            if paused is not None:
+                self._browser.stop(paused.message)
+
+    def close(self) -> None:
+        """Let the browser go, and keep only the newest screenshots."""
+        keep_newest(self.equipment.options.state / "screenshots", SCREENSHOTS_KEPT)
+        if self._browser is not None:
+            self._browser.close()
+
+    def requests(self) -> RequestCount:
+        """What was sent and what was kept back."""
+        return RequestCount(self._sent, self._tally.blocked, dict(self._by_method))
+
+    def limits_used(self) -> tuple[LimitUse, ...]:
+        """The worst window of each limit during this run, all processes of this machine counted."""
+        settings = self.equipment.settings
+        limits = settings.rate_limits
+        peaks: dict[str, int] = {}
+        if self._ledger is not None:
+            try:
+                limits = self._ledger.lowered(self.equipment.target, limits)
+                peaks = self._ledger.peaks(self.equipment.target, limits, time.monotonic() - self.begun_at + 1.0)
+            except LedgerError as problem:
+                self.trouble = str(problem)
+        return tuple(
+            LimitUse(
+                limit.name, limit.requests, limit.window_s,
+                float(limit.ceiling) if limit.ceiling else round(limit.window_s / limit.hold_s, 3),
+                peaks.get(limit.name, 0),
+            )
+            for limit in limits
+        )  # fmt: skip
+
+    def _run(self, name: str, progress: Progress) -> Verdict:
+        if why := self.equipment.left_out.get(name):
+            return _unjudged(name, Outcome.SKIPPED, Layer.BUDGET, why, configured_out=True)
+        check = self.equipment.checks[name]
+        try:
+            return self._run_on_permit(check, progress)
+        except LedgerError as problem:
+            return _unjudged(name, Outcome.ERROR, Layer.BUDGET, f"no ledger, so nothing is sent: {problem.message}")
+        except CutOff as cut:
+            why = cut.why
+        except PausedError as paused:
+            why = f"paused: {paused.message}"
+        except NoBudgetError as empty:
+            why = f"no budget: {empty.message}"
+        return _unjudged(name, Outcome.SKIPPED, Layer.BUDGET, why)
+
+    def _run_on_permit(self, check: AnyCheck, progress: Progress) -> Verdict:
+        """Ask until there is room, or the run's time is over: waiting counts against no check's time-out.
+
+        Nothing is held while waiting for room, so that a check without budget keeps no other one waiting.
+        """
+        told = False
+        while True:
+            with self._lanes(check):
+                try:
+                    permit = self._grant(check)
+                except NoBudgetError as empty:
+                    wait_s = max(POLL_S, min(empty.retry_in_s, 1.0))
+                    if self._ends.remaining() < max(wait_s, min(empty.retry_in_s, 1e6)):
+                        raise
+                    note = f"{check.name} waits for budget: {empty.message}"
+                else:
+                    return self._execute(check, permit, progress)
+            if not told:
+                progress.note(self.equipment.redactor.text(note))
+                told = True
+            gevent.sleep(wait_s)
+
+    @contextmanager
+    def _lanes(self, check: AnyCheck) -> Iterator[None]:
+        """Wait for what only one check may use at a time: the browser first, which others keep for longest."""
+        with ExitStack() as lanes:
+            if check.uses_browser and self._browser is not None:
+                lanes.enter_context(self._browser_lane)
+            if not check.browser:
+                lanes.enter_context(self._http_lane)
+            yield
+
+    def _grant(self, check: AnyCheck) -> Permit:
+        if self._authority is None:
+            raise LedgerError(self.trouble)
+        own, cleanup = check.quota()
+        return self._authority.grant(
+            check.name, quota=own, cleanup=cleanup, account=check.account,
+            deadline_s=self._permit_s(check), cleanup_s=CLEANUP_S,
+        )  # fmt: skip
+
+    def _execute(self, check: AnyCheck, permit: Permit, progress: Progress) -> Verdict:
+        assert self._authority is not None  # noqa: S101 - it has granted the permit
+        meter = self._authority.meter(permit)
+        try:
+            return execute(check, self._tools(check, meter), lambda number: progress.attempt(check.name, number))
+        finally:
+            self._settle(permit, meter)
+
+    def _permit_s(self, check: AnyCheck) -> float:
+        """How long a permit must last: the check's own time, and where requests wait for each other, all there is."""
+        spaced = any(limit.spaced for limit in self.equipment.settings.rate_limits)
+        left = max(0.1, self._ends.remaining())
+        return left if spaced else min(left, check.options.timeout + 0.5)
+
+    def _settle(self, permit: Permit, meter: Meter) -> None:
+        usage = meter.usage()
+        self._sent += usage.sent
+        for method, count in usage.by_method.items():
+            self._by_method[method] = self._by_method.get(method, 0) + count
+        try:
+            if self._authority is not None:
+                self._authority.settle(permit, meter)
+        except LedgerError as problem:  # the reservation then counts wholly until its end: less is sent, not more
+            self.trouble = str(problem)
+
+    def _tools(self, check: AnyCheck, meter: Meter) -> Tools:
+        equipment = self.equipment
+        assert self._ledger is not None and self._authority is not None  # noqa: S101, PT018 - _run_on_permit has looked
+        brakes = LedgerBrakes(self._ledger, self._authority, equipment.settings, equipment.target)
+        shots = equipment.options.state / "screenshots"
+
+        def new_client(deadline: Deadline) -> HttpClient:
+            return HttpClient(
+                equipment.guard, meter, brakes, equipment.identity, deadline,
+                refusals=equipment.refusals, sleep=gevent.sleep,
+            )  # fmt: skip
+
+        return Tools(
+            settings=equipment.settings,
+            meter=meter,
+            deadline=Deadline(check.options.timeout, self._ends),
+            cleanup_deadline=self._cleanup_ends,
+            new_client=new_client,
+            sessions=equipment.open_sessions(),
+            trace_id=equipment.run_id,
+            tally=self._tally,
+            browser=self._browser,
+            no_browser=self._no_browser,
+            account=equipment.accounts.get(check.account),
+            screenshot_path=str(shots / f"{equipment.run_id}-{check.name}.png"),
+            sleep=gevent.sleep,
+        )
+
+
+def _unjudged(name: str, outcome: Outcome, layer: Layer, rule: str, *, configured_out: bool = False) -> Verdict:
+    reason = Reason(name, layer, rule)
+    return Verdict(name, outcome, attempts=0, reason=reason, configured_out=configured_out)

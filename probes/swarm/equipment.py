@@ -1,0 +1,141 @@
+"""Everything that a run needs, made once from its options: settings, guard, ledger, identity, redactor, sessions."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from probes.accounts import OpenSessions, account_secrets, edge_header
+from probes.checks.probe import AccountSecrets
+from probes.checks.registry import AnyCheck, build_checks, load_settings
+from probes.clients.http import Identity, Refusal
+from probes.config.models import Settings
+from probes.config.rules import guard_rules, user_agent
+from probes.errors import ConfigError, PausedError
+from probes.options import RunOptions
+from probes.plan import problems_of
+from probes.safety.guard import Guard
+from probes.safety.ledger import Authority, Ledger
+from probes.safety.redact import Redactor
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What all checks of one run share. `left_out` says of each check that does not run, why."""
+
+    options: RunOptions
+    settings: Settings
+    checks: Mapping[str, AnyCheck]
+    left_out: Mapping[str, str]
+    guard: Guard
+    identity: Identity
+    redactor: Redactor
+    accounts: Mapping[str, AccountSecrets]
+    refusals: tuple[Refusal, ...]
+
+    @property
+    def run_id(self) -> str:
+        """32 hex digits: names the run, and is the trace id of its requests."""
+        return self.identity.run_id
+
+    @property
+    def target(self) -> str:
+        """The target's origin, the key of the ledger."""
+        return self.guard.rules.origin
+
+    def open_sessions(self) -> OpenSessions:
+        """Where the tokens of open sessions are kept."""
+        return OpenSessions(self.options.state, self.target, self.redactor)
+
+
+def equip(options: RunOptions, environ: Mapping[str, str] = os.environ) -> Equipment:
+    """Load and check everything that a run needs. Raises ConfigError with every mistake; nothing is sent."""
+    settings = load_settings(options.source)
+    checks = build_checks(settings, options.source.path)
+    problems = list(problems_of(settings, checks, options.share, options.region))
+    unknown = [name for name in options.checks if name not in checks]
+    problems += [f"--check {name}: no such check; one of {', '.join(checks)}" for name in unknown]
+    if problems:
+        raise ConfigError(f"{options.source.path} cannot be run as it is:", tuple(problems))
+    rules = guard_rules(settings)
+    left_out = _left_out(options, checks, settings)
+    redactor = Redactor()
+    redactor.allow(rules.origin)
+    accounts = _accounts(settings, [check for name, check in checks.items() if name not in left_out], environ, redactor)
+    edge = edge_header(settings, environ)
+    if edge:
+        redactor.learn(edge[1], "edge header")
+    identity = Identity(uuid.uuid4().hex, user_agent(settings), edge)
+    refusals = tuple(Refusal(rule.status, rule.content_type) for rule in settings.throttled_when)
+    return Equipment(options, settings, checks, left_out, Guard(rules), identity, redactor, accounts, refusals)
+
+
+def _left_out(options: RunOptions, checks: Mapping[str, AnyCheck], settings: Settings) -> dict[str, str]:
+    left_out = {}
+    for name, check in checks.items():
+        if options.checks and name not in options.checks:
+            left_out[name] = "left out by --check"
+        elif not check.options.enabled:
+            left_out[name] = "left out by the configuration (enabled: false)"
+        elif options.no_browser and check.browser:
+            left_out[name] = "left out by --no-browser"
+        elif settings.safety.get_only and check.writes:
+            left_out[name] = "left out by the configuration (safety.get_only)"
+    return left_out
+
+
+def _accounts(
+    settings: Settings,
+    checks: list[AnyCheck],
+    environ: Mapping[str, str],
+    redactor: Redactor,
+) -> dict[str, AccountSecrets]:
+    """The accounts that the checks of this run need; all of them are redacted, needed or not."""
+    if settings.credentials is None:
+        return {}
+    for alias, account in settings.credentials.accounts.items():
+        redactor.learn(account.user, alias)
+    found, problems = {}, []
+    for alias in sorted({check.account for check in checks if check.account}):
+        try:
+            found[alias] = account_secrets(settings.credentials, alias, environ)
+        except ConfigError as problem:
+            problems.append(problem.message)
+            continue
+        redactor.learn(found[alias].password, "password")
+        if found[alias].totp_seed:
+            redactor.learn(found[alias].totp_seed, "one-time code seed")
+    if problems:
+        raise ConfigError("A secret is missing:", tuple(problems))
+    return found
+
+
+class LedgerBrakes:
+    """What the target's answers ask for, taken into the ledger, where every process of this machine heeds it."""
+
+    def __init__(self, ledger: Ledger, authority: Authority, settings: Settings, target: str) -> None:
+        self._ledger, self._authority, self._settings, self._target = ledger, authority, settings, target
+
+    def paused(self) -> PausedError | None:
+        """The pause that holds now, if any."""
+        return self._authority.paused()
+
+    def asked_to_pause(self, seconds: float) -> None:
+        """The target's owner wants no probe for so long: everything but log-outs stops at once."""
+        why = f"the target asked for a pause of {seconds:.0f} s (X-Smokeprobe-Pause)"
+        self._ledger.pause(self._target, seconds, why, "target")
+        self._authority.stop_all(why)
+
+    def asked_to_slow_down(self, method: str, path: str, seconds: float) -> None:
+        """A call was throttled: no new permit for any limit that covers it, until then."""
+        names = [limit.name for limit in self._settings.rate_limits if limit.covers_call(method, path)]
+        self._ledger.back_off(self._target, names, seconds, f"the target asked to slow down for {seconds:.0f} s")
+
+    def limit_seen(self, method: str, path: str, requests_per_window: int) -> None:
+        """A live header speaks of the limit that names this call most exactly; it can only lower the ceiling."""
+        covering = [limit for limit in self._settings.rate_limits if limit.covers_call(method, path)]
+        exact = [limit for limit in covering if any(call.path == path for call in limit.covers)]
+        for limit in (exact or covering)[:1]:
+            self._ledger.observe(self._target, limit.name, requests_per_window)

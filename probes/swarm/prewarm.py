@@ -1,0 +1,46 @@
+"""The browser, started before anything else: it warms up in a process of its own while Locust is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from pydantic import ValidationError
+
+from probes.clients.browser import Browser
+from probes.clients.chromium import find_chromium
+from probes.config.document import read_document
+from probes.config.models import Settings
+from probes.config.rules import guard_rules, user_agent
+from probes.errors import SmokeprobeError
+from probes.options import RunOptions
+
+PREWARMED: ContextVar[Browser | None] = ContextVar("PREWARMED", default=None)
+"""From `drive` to the locustfile's hooks, which Locust's main imports by path, so that nothing can be passed."""
+
+
+def prewarm(options: RunOptions) -> None:
+    """Start the browser where the configuration seems to need one.
+
+    A wrong guess costs a later start, or a browser that is closed unused. Mistakes are not told here: the whole
+    configuration is loaded, and judged, once Locust is there.
+    """
+    if options.no_browser:
+        return
+    try:
+        data = read_document(options.source.path).data
+        if not any(_seems_to_need_it(name, raw, options) for name, raw in data["checks"].items()):
+            return
+        data["target"]["url"] = options.target_url or data["target"]["url"]
+        settings = Settings.model_validate(data)
+        chromium = find_chromium(os.environ)
+        PREWARMED.set(Browser(chromium, guard_rules(settings), user_agent_suffix=user_agent(settings)))
+    except (SmokeprobeError, ValidationError, KeyError, TypeError, AttributeError):
+        return
+
+
+def _seems_to_need_it(name: str, raw: Mapping[str, Any], options: RunOptions) -> bool:
+    wanted = not options.checks or name in options.checks
+    return wanted and (raw.get("kind", name) == "homepage" or bool(raw.get("web")))

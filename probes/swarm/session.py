@@ -1,0 +1,144 @@
+"""A run from Locust's first event to its last: begin, collect, end in time, report, exit code."""
+
+from __future__ import annotations
+
+import datetime as dt
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import Event
+from rich.console import Console
+
+from probes.clients.browser import Browser
+from probes.errors import SmokeprobeError
+from probes.model import Verdict
+from probes.pipeline import Pipeline, Readers, RunFacts, decode, publish
+from probes.reports.progress import live
+from probes.swarm.conductor import Conductor
+from probes.swarm.dispatcher import OneUserPerCheck
+from probes.swarm.equipment import Equipment
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+    from locust.runners import Runner
+
+VERDICT_MESSAGE = "smokeprobe_verdict"
+TICK_S = 0.1
+
+
+class SmokeSession:
+    """Holds a run together. Locust's listeners are its methods; users call `run_check`."""
+
+    def __init__(self, equipment: Equipment, *, once: bool, only_kinds: frozenset[str] = frozenset()) -> None:
+        self.equipment = equipment
+        self.once = once
+        self.checks = tuple(
+            name for name, check in equipment.checks.items() if not only_kinds or check.kind in only_kinds
+        )
+        self._console = Console()
+        self._progress = live(self._console, self.checks)
+        self._pipeline = Pipeline(self.checks, equipment.redactor, self._progress)
+        self._started_at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+        self._conductor: Conductor | None = None
+        self._begun: set[str] = set()
+        self._signal = 0
+        self._ending = False
+        self._ended = Event()
+        self._greenlets: list[gevent.Greenlet[..., Any]] = []
+
+    def begin(self, environment: Environment, browser: Browser | None, no_browser: str) -> None:
+        """Listener's work at Locust's `init`: clamp the users, take verdicts, mind the time and the signals."""
+        environment.dispatcher_class = OneUserPerCheck  # before Locust makes its dispatcher, at the first start
+        self._conductor = Conductor(self.equipment, browser, no_browser)
+        runner = _runner(environment)
+        runner.register_message(VERDICT_MESSAGE, self._on_verdict)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            gevent.signal_handler(number, self._on_signal, number, environment)
+        self._progress.__enter__()
+        self._greenlets += [gevent.spawn(self._tick), gevent.spawn(self._conductor.heed_pauses)]
+        if self.once:
+            self._greenlets.append(gevent.spawn(self._end_in_time, environment))
+
+    def run_check(self, name: str) -> Verdict | None:
+        """Run a check to its verdict; None where it has had its turn already, however often users are dispatched."""
+        if self._conductor is None or (self.once and name in self._begun):
+            return None
+        self._begun.add(name)
+        self._progress.started(name)
+        return self._conductor.run_check(name, self._progress)
+
+    def end(self, environment: Environment) -> None:
+        """Listener's work at `quitting`: log-outs first, then the report, in every case; sets the exit code."""
+        if self._conductor is None:
+            return
+        if self._ending:
+            self._ended.wait()  # on SIGTERM Locust fires `quitting` twice, and exits after the second
+            return
+        self._ending = True
+        try:
+            self._end(environment, self._conductor)
+        finally:
+            self._ended.set()
+
+    def _end(self, environment: Environment, conductor: Conductor) -> None:
+        interrupted = bool(self._signal)
+        conductor.end("interrupted" if interrupted else "stopped", interrupted=interrupted)
+        for name in self._pipeline.missing:
+            self._pipeline.accept(conductor.verdict_of(name))
+        gevent.killall(self._greenlets, block=False)
+        conductor.close()
+        self._progress.__exit__(None, None, None)
+        report = self._pipeline.report(self._facts(conductor), allow_degraded=self.equipment.options.allow_degraded)
+        options = self.equipment.options
+        readers = Readers(options.json_file, options.junit_file, options.html_file)
+        environment.process_exit_code = publish(report, readers, self._console).exit_code
+        sys.stdout.flush()
+
+    def _facts(self, conductor: Conductor) -> RunFacts:
+        return RunFacts(
+            run_id=self.equipment.run_id,
+            env=self.equipment.settings.env,
+            region=self.equipment.options.region,
+            target=self.equipment.target,
+            started_at=self._started_at,
+            duration_s=time.monotonic() - conductor.begun_at,
+            rate_limits=conductor.limits_used(),
+            requests=conductor.requests(),
+            signal=self._signal,
+        )
+
+    def _on_verdict(self, environment: Environment, msg: Any, **_: Any) -> None:
+        data: Mapping[str, Any] = msg.data
+        self._pipeline.accept(decode(data))
+        if self.once and not self._pipeline.missing:
+            self._quit(environment)
+
+    def _on_signal(self, number: int, environment: Environment) -> None:
+        self._signal = self._signal or number
+        self._quit(environment)
+
+    def _quit(self, environment: Environment) -> None:
+        # not from within the greenlet that Locust is going to kill
+        gevent.spawn(_runner(environment).quit)
+
+    def _end_in_time(self, environment: Environment) -> None:
+        assert self._conductor is not None  # noqa: S101 - begin() has set it
+        self._conductor.end_in_time()
+        for name in self._pipeline.missing:
+            self._pipeline.accept(self._conductor.verdict_of(name))
+        self._quit(environment)
+
+    def _tick(self) -> None:
+        while True:
+            self._progress.tick()
+            gevent.sleep(TICK_S)
+
+
+def _runner(environment: Environment) -> Runner:
+    if environment.runner is None:
+        raise SmokeprobeError("Locust has no runner yet.")
+    return environment.runner

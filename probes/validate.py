@@ -1,0 +1,56 @@
+"""`smokeprobe validate`: every mistake of a configuration, then what it costs the target at worst."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from probes.checks.registry import build_checks, kinds_for
+from probes.config.load import variants
+from probes.config.units import show_duration
+from probes.errors import ConfigError
+from probes.options import RunOptions
+from probes.plan import LimitPlan, Plan, make_plan, problems_of, worst_of
+
+
+def validate_plan(options: RunOptions) -> Plan:
+    """The worst plan of a configuration that is right and fits, over all overrides. Raises ConfigError otherwise."""
+    source = options.source
+    problems: list[str] = []
+    plans: list[Plan] = []
+    for name, settings in variants(source, kinds_for):
+        checks = build_checks(settings, source.path)
+        found = problems_of(settings, checks, options.share, options.region)
+        problems += [f"{line} (with {name})" if name and line not in problems else line for line in found]
+        plans.append(make_plan(settings, checks))
+    if problems:
+        raise ConfigError(f"{source.path} does not hold:", tuple(dict.fromkeys(problems)))
+    return worst_of(plans)
+
+
+def print_plan(plan: Plan, console: Console | None = None) -> None:
+    """Worst case of each limit, then what a day costs the target."""
+    console = console or Console()
+    table = Table(title="Worst case of requests, retries and schedules included", title_justify="left")
+    for heading in ("limit", "allows", "ceiling", "one run", "at intervals"):
+        table.add_column(heading, justify="left" if heading == "limit" else "right")
+    for item in plan.limits:
+        limit = item.limit
+        allows = f"{limit.requests} per {show_duration(limit.window_s)}"
+        ceiling = f"1 in {show_duration(limit.hold_s)}" if limit.spaced else str(limit.ceiling)
+        table.add_row(limit.name, allows, ceiling, _share(item, item.run), _share(item, item.continuous))
+    if plan.limits:
+        console.print(table)
+    else:
+        console.print("No limits are configured: nothing holds the number of requests but the intervals.")
+    day = plan.day
+    console.print(
+        f"A day at these intervals, from one region: about {day.requests:,.0f} requests, {day.bytes / 2**20:,.1f} MiB, "
+        f"{day.logins:,.0f} logins."
+    )
+
+
+def _share(item: LimitPlan, requests: int) -> str:
+    if item.limit.spaced:
+        return f"{requests}, spaced"
+    return f"{requests} ({item.percent(requests):.1f} %)"

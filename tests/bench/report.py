@@ -1,0 +1,83 @@
+"""How results are shown: a table for the terminal, and docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from probes import __version__
+from tests.bench.measurement import Result, Unmeasured
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+HEADERS = ("measurement", "median", "min–max", "n", "goal", "holds", "method")
+QUIET = 0.25
+"""Load average a processor above which what is measured says more of the neighbours."""
+
+_INTRODUCTION = """# Benchmarks
+
+Written by `make bench BENCH=--write`, which measures all of this anew (once before it: `make bench-tools`). Everything
+goes to the stand-in or to an nginx of its own, on loopback or in a network namespace. Runs are interleaved with those
+of the peer, and quotients are taken pair by pair. Delay and loss come from a line laid with a TUN device
+(`tests/bench/link.py`), as not every kernel has `netem`.
+"""
+
+
+def machine() -> str:
+    """What is measured on, and how busy it was when we came, in a line."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    cores, load = os.cpu_count() or 1, os.getloadavg()[0]
+    busy = ": BUSY, so no figure here is to be trusted but the quotients" if load > QUIET * cores else ""
+    return (
+        f"{cores} × {model[1] if model else platform.machine()}, {memory_gib:.0f} GiB, Linux {platform.release()}, "
+        f"Python {platform.python_version()}; load average before it {load:.1f}{busy}"
+    )
+
+
+def show(rows: Sequence[Result | Unmeasured], on: str, took_s: float) -> None:
+    """Print the table."""
+    console = Console()
+    table = Table(*HEADERS, show_lines=True)
+    for row in rows:
+        table.add_row(*cells(row))
+    console.print(table)
+    console.print(f"{on}\nmeasured in {took_s:.0f} s")
+
+
+def cells(row: Result | Unmeasured) -> tuple[str, ...]:
+    """One row of the table."""
+    if isinstance(row, Unmeasured):
+        return (row.name, "–", "–", "0", "–", "not measured", row.why)
+    digits = 3 if row.unit in {"ms", "s"} else 2
+    extent = f"{min(row.values):.{digits}f}–{max(row.values):.{digits}f}"
+    worst = " (worst)" if row.judged == "worst" else ""
+    goal = f"≤ {row.at_most:g} {row.unit}{worst}"
+    method = f"{row.method}. {row.detail}" if row.detail else row.method
+    median = f"{row.median:.{digits}f} {row.unit}"
+    return (row.name, median, extent, str(len(row.values)), goal, "yes" if row.holds else "NO", method)
+
+
+def write(rows: Sequence[Result | Unmeasured], on: str) -> None:
+    """Write docs/benchmarks.md, with today's date and the commit that was measured."""
+    lines = [_INTRODUCTION, f"{dt.datetime.now(dt.UTC).date()}, smokeprobe {__version__} ({_commit()}). {on}.", ""]
+    lines += [_line(HEADERS), _line(["---"] * len(HEADERS)), *(_line(cells(row)) for row in rows)]
+    DOCUMENT.write_text("\n".join(lines) + "\n")
+
+
+def _line(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(text.replace('|', '/').replace(chr(10), ' ') for text in texts)} |"
+
+
+def _commit() -> str:
+    command = ["git", "-c", "safe.directory=*", "describe", "--always", "--dirty"]
+    said = subprocess.run(command, cwd=DOCUMENT.parent, capture_output=True, text=True, check=False)
+    return said.stdout.strip() or "no commit"

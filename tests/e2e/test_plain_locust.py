@@ -1,0 +1,130 @@
+"""The plain `locust` command does the same run, and nobody can make it more."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.standin.process import StandIn
+from tests.e2e.harness import (
+    CHECKS,
+    LOCUST,
+    ROOT,
+    SHORT,
+    Runner,
+    assert_left_nothing,
+    assert_recognisable,
+    assert_under_ceiling,
+    until,
+    write_config,
+)
+
+
+def locust(
+    runner: Runner, folder: Path, *arguments: str, file: str = "production_smoke.py", once: bool = True
+) -> list[str]:
+    conf = ("--config", str(ROOT / "config" / "locust" / "scheduled.conf")) if once else ()
+    return [
+        *(LOCUST, "-f", str(ROOT / "locustfiles" / file), "--headless", *conf, "--env", "local"),
+        *("--target-url", runner.target.url, "--state-dir", str(folder / "state")),
+        *("--report-json", str(folder / "locust.json"), *arguments),
+    ]
+
+
+def run(
+    runner: Runner, folder: Path, *arguments: str, file: str = "production_smoke.py", **env: str
+) -> tuple[int, Any]:
+    done = subprocess.run(
+        locust(runner, folder, *arguments, file=file),
+        env=runner.environment(**env),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    report = folder / "locust.json"
+    return done.returncode, json.loads(report.read_text()) if report.exists() else done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("fault", "code"), [("", 0), ("test-500", 1), ("throttled-no-retry-after", 3)])
+def test_the_exit_codes_are_those_of_a_run(
+    fault: str, code: int, target: StandIn, runner: Runner, tmp_path: Path
+) -> None:
+    target.set_faults(*filter(None, [fault]))
+
+    ended, report = run(runner, tmp_path, "--no-browser")
+
+    assert ended == code, report
+    assert report["exit_code"] == code
+    assert {check["name"] for check in report["checks"]} == set(CHECKS)
+    assert_under_ceiling(target)
+    assert_recognisable(target)
+    assert_left_nothing(target)
+
+
+def test_a_wrong_configuration_sends_nothing(target: StandIn, runner: Runner, tmp_path: Path) -> None:
+    ended, said = run(runner, tmp_path, "--no-browser", SMOKE_TEST_PASSWORD="")
+
+    assert ended == 2, said
+    assert "SMOKE_TEST_PASSWORD" in said
+    assert target.ledger() == []
+
+
+def test_with_the_browser(target: StandIn, runner: Runner, tmp_path: Path) -> None:
+    ended, report = run(runner, tmp_path)
+
+    assert ended == 0, report
+    assert {check["outcome"] for check in report["checks"]} == {"passed"}
+    assert_left_nothing(target)
+
+
+def test_a_thousand_users_change_nothing(target: StandIn, runner: Runner, tmp_path: Path) -> None:
+    ended, report = run(runner, tmp_path, "--no-browser", "-u", "1000", "-r", "1000")
+
+    assert ended == 0, report
+    paths = [entry["path"] for entry in target.ledger()]
+    assert paths.count("/health") == 1
+    assert paths.count("/api/v1/auth/login") == 1
+    assert paths.count("/api/v1/enhance") == 1
+    assert paths.count("/api/v1/test") == 2
+
+
+def test_the_health_checks_alone(target: StandIn, runner: Runner, tmp_path: Path) -> None:
+    ended, report = run(runner, tmp_path, file="production_health_checks.py")
+
+    assert ended == 0, report
+    assert {entry["path"] for entry in target.ledger()} == {"/health", "/api/v1/health", "/api/v1/status"}
+
+
+def test_continuous_runs_keep_to_the_ceiling(target: StandIn, runner: Runner, tmp_path: Path) -> None:
+    config = write_config(
+        tmp_path / "continuous.yaml",
+        {
+            "run": {"attempts": 1, "timeout": "8s"},
+            "limits": {"api": {"allows": "6000 per 60s"}},
+            "checks": SHORT | {"health": {"timeout": "2s", "every": "1s"}},
+        },
+    )
+    line = locust(
+        runner, tmp_path, "-u", "1000", "--smoke-config", str(config), "--no-browser", "--check", "health", once=False
+    )
+    process = subprocess.Popen(
+        line, env=runner.environment(), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        ticked = until(lambda: sum(entry["path"] == "/health" for entry in target.ledger()) >= 3)
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=15)
+    finally:
+        process.kill()
+
+    assert ticked, stdout + stderr
+    assert process.returncode == 143, stdout + stderr
+    assert_under_ceiling(target)
+    assert_recognisable(target)

@@ -1,0 +1,486 @@
+"""The guard: which request may leave at all, whatever its URL is dressed up as."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url as urllib3_parse
+
+from probes.errors import RefusedError
+from probes.safety.guard import READ_ONLY, Endpoint, Guard, GuardRules, host_listed, parse_url, split_host
+from probes.safety.limits import normal_path
+
+TARGET = "https://example.com"
+RULES = GuardRules(
+    origin=TARGET,
+    hosts=("cdn.example.net", "fonts.example.net:8443", "any.example.net:*", "[2606:4700::1111]:*"),
+    exceptions=(("POST", "/api/v1/enhance"), ("POST", "/api/v1/auth/login")),
+    websockets=("live.example.com",),
+    credential_hosts=("example.com", "127.0.0.1:*"),
+)
+GUARD = Guard(RULES)
+PRIVATE = Guard(GuardRules(origin="http://127.0.0.1:8089", private=True))
+
+
+def allows(method: str, url: str, guard: Guard = GUARD) -> bool:
+    try:
+        guard.check(method, url)
+    except RefusedError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("method", sorted(READ_ONLY))
+@pytest.mark.parametrize("path", ["", "/", "/any", "/api/v1/enhance", "/a?b=c#d", "/a;b/c"])
+def test_reading_the_target_is_allowed(method: str, path: str) -> None:
+    assert allows(method, TARGET + path)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "POST",
+        "PUT",
+        "PATCH",
+        "DELETE",
+        "TRACE",
+        "CONNECT",
+        "PURGE",
+        "get",
+        "Get",
+        "GET ",
+        " GET",
+        "",
+        "GET\r\nX: y",
+        "HEADX",
+    ],
+)
+def test_every_other_method_is_refused(method: str) -> None:
+    with pytest.raises(RefusedError, match="would write: not among safety"):
+        GUARD.check(method, f"{TARGET}/")
+
+
+def test_an_exception_is_exactly_one_method_and_path() -> None:
+    assert GUARD.check("POST", f"{TARGET}/api/v1/enhance") == Endpoint("https", "example.com", 443, "/api/v1/enhance")
+    assert allows("POST", "https://EXAMPLE.com:443/api/v1/enhance")
+    assert allows("POST", "https://example.com./api/v1/enhance")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/enhance/",
+        "//api/v1/enhance",
+        "/api//v1/enhance",
+        "/api/v1//enhance",
+        "/API/v1/enhance",
+        "/api/v1/Enhance",
+        "/api/v1/%65nhance",
+        "/api/v1%2fenhance",
+        "/api/v1%2Fenhance",
+        "/api/v1/./enhance",
+        "/api/v1/x/../enhance",
+        "/api/v1/%2e/enhance",
+        "/api/v1/x/%2e%2e/enhance",
+        "/./api/v1/enhance",
+        "/../api/v1/enhance",
+        "/api/v1/enhance?x=1",
+        "/api/v1/enhance?",
+        "/api/v1/enhance;x=1",
+        "/api/v1/enhance;",
+        "/api/v1;x/enhance",
+        "/api/v1/enhance%3Fx=1",
+        "/api/v1/enhance%00",
+        "/api/v1/enhance%20",
+        "/api/v1/enhance.",
+        "/api/v1/enhance.json",
+        "/api/v1/enhance%",
+        "/api/v1/enhanced",
+        "/api/v1/enhanc",
+        "/api/v1/enhance/x",
+        "/api/v1/\u0435nhance",
+        "/api/v1/",
+        "/",
+        "",
+    ],
+)
+def test_a_path_that_is_not_the_exceptions_own_is_no_exception(path: str) -> None:
+    assert not allows("POST", TARGET + path)
+    assert allows("GET", TARGET + path)
+
+
+@pytest.mark.parametrize("method", ["post", "Post", "PUT", "PATCH", "DELETE", "POST "])
+def test_another_method_is_no_exception(method: str) -> None:
+    assert not allows(method, f"{TARGET}/api/v1/enhance")
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://example.com", "https://example.com:8443", "https://cdn.example.net", "https://www.example.com"]
+)
+def test_an_exception_holds_at_the_targets_own_origin_only(origin: str) -> None:
+    assert not allows("POST", f"{origin}/api/v1/enhance")
+
+
+def test_a_fragment_is_never_sent_and_changes_nothing() -> None:
+    assert allows("POST", f"{TARGET}/api/v1/enhance#top")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://cdn.example.net/x.js",
+        "https://CDN.Example.Net/x.js",
+        "http://cdn.example.net/x.js",
+        "https://fonts.example.net:8443/a",
+        "http://fonts.example.net:8443/a",
+        "https://any.example.net/",
+        "https://any.example.net:1/",
+        "http://any.example.net:65535/",
+        "https://[2606:4700::1111]:99/",
+    ],
+)
+def test_listed_hosts_may_be_read(url: str) -> None:
+    assert allows("GET", url)
+    assert not allows("POST", url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.org/",
+        "https://www.example.com/",
+        "https://example.com.evil.org/",
+        "https://notexample.com/",
+        "http://example.com/",
+        "https://example.com:80/",
+        "https://example.com:444/",
+        "https://example.com:0/",
+        "https://cdn.example.net:8443/",
+        "https://fonts.example.net/",
+        "https://x.any.example.net/",
+        "https://[2606:4700::1112]/",
+        "https://example.co/",
+        "https://com/",
+        "https://xn--exmple-cua.com/",
+        "https://127.0.0.1/",
+        "https://[::1]/",
+    ],
+)
+def test_other_hosts_and_ports_are_refused(url: str) -> None:
+    with pytest.raises(RefusedError, match=r"is not listed under target\.hosts"):
+        GUARD.check("GET", url)
+
+
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("https://user@example.com/", "user name"),
+        ("https://user:pw@example.com/", "user name"),
+        ("https://@example.com/", "user name"),
+        ("https://:@example.com/", "user name"),
+        ("https://example.com@evil.org/", "user name"),
+        ("https://evil.org#@example.com/", "not listed"),
+        ("https://evil.org/@example.com/", "not listed"),
+        ("https://evil.org?@example.com/", "not listed"),
+        ("https://evil.org\\@example.com/", "backslashes"),
+        ("https://example.com\\@evil.org/", "backslashes"),
+        ("https:\\\\example.com/", "backslashes"),
+        ("https://example.com/\\..\\x", "backslashes"),
+        ("https://example.com /", "blanks"),
+        (" https://example.com/", "blanks"),
+        ("https://example.com/\n", "blanks"),
+        ("https://exam\tple.com/", "blanks"),
+        ("https://example.com/a b", "blanks"),
+        ("https://example.com/\r\nHost: evil.org", "blanks"),
+        ("https://example.com/\x00", "blanks"),
+        ("https://example.com/\x7f", "blanks"),
+        ("https://exämple.com/", "two ways"),
+        ("https://\u0435xample.com/", "two ways"),  # a Cyrillic letter
+        ("https://ｅxample.com/", "two ways"),  # noqa: RUF001 - fullwidth, which one parser folds and another does not
+        ("https://example。com/", "two ways"),  # the ideographic full stop, which IDNA takes for a dot
+        ("https://exa\u00admple.com/", "two ways"),  # a soft hyphen, which IDNA drops
+        ("https://example.com%2eevil.org/", "two ways"),
+        ("https://ex%61mple.com/", "two ways"),
+        ("https://example..com/", "two ways"),
+        ("https://example.com../", "two ways"),
+        ("https://.example.com/", "two ways"),
+        ("https://./", "without a host"),
+        ("https://-example.com/", "two ways"),
+        ("https://*.example.com/", "two ways"),
+        ("https://example.com,evil.org/", "two ways"),
+        ("https://exam<ple.com/", "two ways"),
+        (f"https://{'a.' * 130}com/", "two ways"),
+        ("http://2130706433/", "two ways"),  # 127.0.0.1 as one number
+        ("http://0x7f000001/", "two ways"),
+        ("http://0x7f.1/", "two ways"),
+        ("http://0177.0.0.1/", "two ways"),
+        ("http://127.1/", "two ways"),
+        ("http://127.0.0.1.1/", "two ways"),
+        ("http://127.0.0.0x1/", "two ways"),
+        ("http://256.0.0.1/", "two ways"),
+        ("http://example.123/", "two ways"),
+        ("http://0/", "two ways"),
+        ("http://[0:0:0:0:0:0:0:1]/", "two ways"),
+        ("http://[fe80::1%25eth0]/", "two ways"),
+        ("http://[::1/", "cannot be read"),
+        ("http://[::1]1/", "cannot be read"),
+        ("http://[::1]example.com/", "cannot be read"),
+        ("http://x[::1]/", "cannot be read"),
+        ("http://[::gg]/", "cannot be read|two ways"),
+        ("http://::1/", "cannot be read|two ways"),
+        ("https://example.com:99999/", "cannot be read"),
+        ("https://example.com:-1/", "cannot be read"),
+        ("https://example.com:port/", "cannot be read"),
+        ("https://example.com:4٣/", "cannot be read"),
+        ("https:///path", "without a host"),
+        ("https:example.com", "without a host"),
+        ("https://", "without a host"),
+        ("https://:443/", "without a host"),
+        ("//example.com/", "scheme missing"),
+        ("/path", "scheme missing"),
+        ("example.com", "scheme missing"),
+        ("", "scheme missing"),
+        ("file:///etc/passwd", "scheme file"),
+        ("ftp://example.com/", "scheme ftp"),
+        ("gopher://example.com/", "scheme gopher"),
+        ("javascript:alert(1)", "scheme javascript"),
+        ("data:text/html,x", "scheme data"),
+        ("blob:https://example.com/1", "scheme blob"),
+        ("view-source:https://example.com/", "scheme view-source"),
+        ("chrome://settings", "scheme chrome"),
+        ("unix:///run/docker.sock", "scheme unix"),
+    ],
+)
+def test_what_two_parsers_could_read_in_two_ways_is_refused(url: str, rule: str) -> None:
+    with pytest.raises(RefusedError, match=rule):
+        GUARD.check("GET", url)
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "listed"),
+    [
+        ("GET", "wss://live.example.com/feed", True),
+        ("GET", "ws://live.example.com/feed", True),
+        ("GET", "wss://live.example.com:8443/feed", False),
+        ("GET", "wss://example.com/feed", False),  # being the target is not enough: a socket can write
+        ("GET", "wss://cdn.example.net/feed", False),
+    ],
+)
+def test_websockets_go_to_listed_hosts_only(method: str, url: str, *, listed: bool) -> None:
+    assert allows(method, url) is listed
+
+
+@pytest.mark.parametrize(
+    ("address", "public", "private"),
+    [
+        ("93.184.215.14", True, True),
+        ("2606:4700::1111", True, True),
+        ("127.0.0.1", False, True),
+        ("127.255.255.254", False, True),
+        ("10.0.0.1", False, True),
+        ("172.16.0.1", False, True),
+        ("172.31.255.255", False, True),
+        ("172.32.0.1", True, True),
+        ("192.168.1.1", False, True),
+        ("100.64.0.1", False, True),  # shared address space of carriers (RFC 6598)
+        ("100.128.0.1", True, True),
+        ("192.0.2.1", False, True),  # documentation
+        ("198.18.0.1", False, True),  # benchmarking
+        ("198.51.100.1", False, True),
+        ("203.0.113.1", False, True),
+        ("240.0.0.1", False, True),
+        ("255.255.255.255", False, True),
+        ("0.0.0.1", False, True),
+        ("::1", False, True),
+        ("fc00::1", False, True),
+        ("fd12:3456::1", False, True),
+        ("2001:db8::1", False, True),
+        ("::ffff:93.184.215.14", True, True),
+        ("::ffff:127.0.0.1", False, True),
+        ("::ffff:10.0.0.1", False, True),
+        ("64:ff9b::93.184.215.14", True, True),  # NAT64
+        ("64:ff9b::10.0.0.1", False, True),
+        ("2002:0a00:0001::1", False, True),  # 6to4 of 10.0.0.1
+        ("169.254.169.254", False, False),  # where clouds keep their metadata
+        ("::ffff:169.254.169.254", False, False),
+        ("64:ff9b::169.254.169.254", False, False),
+        ("2002:a9fe:a9fe::1", False, False),
+        ("169.254.0.1", False, False),
+        ("fe80::1", False, False),
+        ("fe80::1%eth0", False, False),
+        ("224.0.0.1", False, False),
+        ("239.255.255.250", False, False),
+        ("ff02::1", False, False),
+        ("0.0.0.0", False, False),  # noqa: S104 - an address to refuse
+        ("::", False, False),
+        ("::ffff:0.0.0.0", False, False),
+    ],
+)
+def test_addresses(address: str, *, public: bool, private: bool) -> None:
+    for guard, allowed in ((GUARD, public), (PRIVATE, private)):
+        if allowed:
+            guard.check_address("name.example", address)
+            continue
+        with pytest.raises(RefusedError, match=r"^name\.example leads to a ") as refused:
+            guard.check_address("name.example", address)
+        assert address not in refused.value.message  # an internal address is nobody's business
+
+
+@pytest.mark.parametrize(
+    ("url", "may"),
+    [
+        (f"{TARGET}/login", True),
+        ("https://example.com:443/", True),
+        ("https://example.com:8443/", False),
+        ("http://example.com/", False),  # in the clear
+        ("ws://example.com/", False),
+        ("wss://example.com/", True),
+        ("https://127.0.0.1:1234/", True),
+        ("https://localhost:1234/", False),
+        ("https://cdn.example.net/", False),
+        ("https://sub.example.com/", False),
+        ("https://example.com.evil.org/", False),
+    ],
+)
+def test_credentials_go_to_their_hosts_only(url: str, *, may: bool) -> None:
+    assert GUARD.may_carry_credentials(url) is may
+
+
+def test_credentials_go_in_the_clear_where_the_target_itself_does() -> None:
+    guard = Guard(GuardRules(origin="http://127.0.0.1:8089", private=True, credential_hosts=("127.0.0.1:*",)))
+    assert guard.may_carry_credentials("http://127.0.0.1:8089/")
+
+
+def test_without_credential_hosts_credentials_go_nowhere() -> None:
+    assert not PRIVATE.may_carry_credentials("http://127.0.0.1:8089/")
+
+
+@pytest.mark.parametrize(
+    ("entry", "parts"),
+    [
+        ("Example.com", ("example.com", "")),
+        ("a.b.:8443", ("a.b", "8443")),
+        ("a:*", ("a", "*")),
+        ("[::1]", ("::1", "")),
+        ("[FE80::1]:80", ("fe80::1", "80")),
+    ],
+)
+def test_entries_are_a_host_and_perhaps_a_port(entry: str, parts: tuple[str, str]) -> None:
+    assert split_host(entry) == parts
+
+
+def test_an_entry_without_a_port_means_the_schemes_own() -> None:
+    assert host_listed(parse_url("https://a.example/"), ("a.example",))
+    assert host_listed(parse_url("ws://a.example/"), ("a.example",))
+    assert not host_listed(parse_url("https://a.example:80/"), ("a.example",))
+
+
+def test_rules_cross_a_pipe_unchanged() -> None:
+    assert GuardRules.from_json(json.loads(json.dumps(RULES.to_json()))) == RULES
+
+
+HOSTS = st.sampled_from(
+    [
+        "example.com",
+        "EXAMPLE.com",
+        "example.com.",
+        "evil.org",
+        "cdn.example.net",
+        "example.com.evil.org",
+        "127.1",
+        "[::1]",
+        "any.example.net",
+        "",
+        "exämple.com",
+        "example。com",
+        "0x7f.1",
+        "[2606:4700::1111]",
+    ]
+)
+ODD = st.text(st.sampled_from("/\\?#@:;.%[]!*,=&~ \t\n\x00aA1é。"), max_size=4)
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            "",
+            "api",
+            "v1",
+            "enhance",
+            "auth",
+            "login",
+            "..",
+            ".",
+            "%2e",
+            "%2E%2e",
+            "%2f",
+            "%65nhance",
+            "é",
+            "a b",
+            ";x",
+            "%",
+        ]
+    ),
+    max_size=5,
+)
+URLS = st.builds(
+    lambda scheme, odd1, host, odd2, port, pieces, *ends: "".join(
+        [scheme, odd1, host, odd2, port, "/", "/".join(pieces), *ends]
+    ),
+    st.sampled_from(["https://", "http://", "HTTPS://", "https:", "//", "https:///", "ws://"]),
+    ODD | st.just(""),
+    HOSTS,
+    ODD | st.just(""),
+    st.sampled_from(["", ":", ":443", ":0443", ":8443", ":99", ":443x"]),
+    PIECES,
+    st.sampled_from(["", "/", "?x=1", "#y", ";z", "?", "#"]),
+    ODD | st.just(""),
+)
+
+
+@settings(deadline=None, max_examples=600)
+@given(url=URLS, method=st.sampled_from(["GET", "POST"]))
+def test_what_the_guard_allows_all_parsers_read_the_same(url: str, method: str) -> None:
+    """urllib3 and requests are what sends it; the guard must have seen the same scheme, host, port and path."""
+    try:
+        endpoint = GUARD.check(method, url)
+    except RefusedError:
+        return
+    assume(endpoint.scheme in {"http", "https"})
+    prepared = requests.Request(method, url).prepare().url
+    assert prepared is not None
+    for seen in (urllib3_parse(url), urllib3_parse(prepared)):
+        assert seen.scheme == endpoint.scheme
+        assert (seen.host or "").strip("[]").removesuffix(".") == endpoint.host
+        assert (seen.port or {"http": 80, "https": 443}[endpoint.scheme]) == endpoint.port
+        if method == "POST":
+            assert (seen.path, seen.query) == (endpoint.path, None)
+        elif "%/" not in endpoint.path and not endpoint.path.endswith("%"):
+            assert normal_path(seen.path or "/") == normal_path(urllib3_path(endpoint.path))
+
+
+def urllib3_path(path: str) -> str:
+    return urllib3_parse(f"https://example.com{path}").path or "/"
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.text(max_size=40) | URLS)
+def test_any_text_is_allowed_or_refused(url: str) -> None:
+    allows("GET", url)
+
+
+@settings(deadline=None, max_examples=300)
+@given(host=st.text(st.characters(min_codepoint=33, exclude_characters="/\\?#@:[]"), min_size=1, max_size=12))
+def test_no_other_name_reads_as_a_listed_one(host: str) -> None:
+    """Whatever urllib3 would connect to as `any.example.net` has been that for the guard too."""
+    url = f"https://{host}.example.net/"
+    try:
+        seen = urllib3_parse(url).host
+    except LocationParseError:
+        return
+    if allows("GET", url):
+        assert seen == parse_url(url).host == urlsplit(url).hostname

@@ -1,0 +1,298 @@
+"""The commands beside `run`: what they say, where they write, and with which code they end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from probes.checks.registry import load_settings
+from probes.cli import app
+from probes.config.load import Source, shipped
+from probes.errors import ConfigError
+from probes.options import RunOptions
+from probes.safety.ledger import Ledger
+from probes.starter import starter_configuration
+from probes.validate import validate_plan
+from tests.clients.raw_server import OK, RawServer, always
+
+SMOKEPROBE = Path(sys.executable).with_name("smokeprobe")
+COMMANDS = ("run", "init", "validate", "standin", "doctor", "pause", "resume")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command said, and its exit code."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def environment(folder: Path, **own: str) -> dict[str, str | None]:
+    """Nothing of this process's own settings, and a state of its own."""
+    unset = dict.fromkeys(name for name in os.environ if name.startswith("SMOKEPROBE_"))
+    state = str(folder / "state")
+    return {**unset, "COLUMNS": "100", "NO_COLOR": "1", "HOME": str(folder), "XDG_STATE_HOME": state, **own}
+
+
+def smokeprobe(*arguments: str, cwd: Path, **own: str) -> Ended:
+    """Run a command in this process, which is a second faster than a new one."""
+    with contextlib.chdir(cwd):
+        ended = CliRunner().invoke(app, arguments, env=environment(cwd, **own), prog_name="smokeprobe")
+    assert ended.exception is None or isinstance(ended.exception, SystemExit)
+    return Ended(ended.exit_code, ended.stdout, ended.stderr)
+
+
+def spawned(*arguments: str, cwd: Path) -> Ended:
+    """Run a command as a user does."""
+    changed = {**os.environ, **environment(cwd)}
+    done = subprocess.run(
+        [SMOKEPROBE, *arguments],
+        cwd=cwd,
+        env={name: value for name, value in changed.items() if value is not None},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    bare, asked = spawned(cwd=tmp_path), spawned("--help", cwd=tmp_path)
+    assert asked.returncode == 0
+    assert bare.returncode == 2
+    for command in COMMANDS:
+        assert re.search(rf"\b{command}\b", asked.stdout)
+    assert "Traceback" not in bare.stderr + asked.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(tmp_path: Path, command: str) -> None:
+    ended = smokeprobe(command, "-h", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "Usage: smokeprobe" in ended.stdout
+
+
+def test_version(tmp_path: Path) -> None:
+    assert re.fullmatch(r"smokeprobe \d+\.\d+\.\d+\S*\n", smokeprobe("--version", cwd=tmp_path).stdout)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("nonsense",), ("validate", "--nonsense"), ("init",), ("standin", "--port", "99999")]
+)
+def test_wrong_usage_ends_with_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    ended = smokeprobe(*arguments, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+
+
+# --- init ---
+
+
+def test_init_writes_what_validate_accepts(tmp_path: Path) -> None:
+    ended = smokeprobe("init", "--url", "https://example.com", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "smokeprobe run --config smokeprobe.yaml" in ended.stdout
+    assert len((tmp_path / "smokeprobe.yaml").read_text().splitlines()) <= 15
+    checked = smokeprobe("validate", "--config", "smokeprobe.yaml", cwd=tmp_path)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "smokeprobe.yaml").write_text("mine")
+    ended = smokeprobe("init", "--url", "https://example.com", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "smokeprobe.yaml is there already. Choose another name with --file.\n"
+    assert (tmp_path / "smokeprobe.yaml").read_text() == "mine"
+    assert (
+        smokeprobe("init", "--url", "https://example.com", "--file", "folder/other.yaml", cwd=tmp_path).returncode == 0
+    )
+    assert (tmp_path / "folder" / "other.yaml").exists()
+
+
+def test_init_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = smokeprobe("init", "--url", "https://example.com", "--file", "file/smokeprobe.yaml", cwd=tmp_path)
+    assert ended.returncode == 3
+    assert ended.stderr.startswith("cannot write file/smokeprobe.yaml: ")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "path", "private"),
+    [
+        ("https://example.com", "example-com", "/", False),
+        ("https://Example.COM/shop/?q=1#top", "example-com", "/shop/", False),
+        ("http://127.0.0.1:8089", "127-0-0-1", "/", True),
+        ("http://localhost:8089/", "localhost", "/", True),
+        ("http://[::1]:8089/", "1", "/", True),
+        ("http://10.1.2.3/", "10-1-2-3", "/", True),
+        ("https://93.184.215.14/", "93-184-215-14", "/", False),
+        ("https://example.com//twice", "example-com", "/twice", False),
+        ('https://example.com/a"b{}:#', "example-com", '/a"b{}:', False),
+        ("https://example.com/caf\u00e9", "example-com", "/caf\u00e9", False),
+        ("https://" + "a" * 60 + ".example", "a" * 40, "/", False),
+    ],
+)
+def test_a_starter_configuration_holds_for_any_site(
+    tmp_path: Path, url: str, name: str, path: str, *, private: bool
+) -> None:
+    file = tmp_path / "smokeprobe.yaml"
+    file.write_text(starter_configuration(url), encoding="utf-8")
+    settings = load_settings(Source(file))
+    validate_plan(RunOptions(config=str(file)))
+    assert (settings.env, settings.target.private, settings.safety.get_only) == (name, private, True)
+    assert settings.credentials is None
+    (spec,) = settings.checks["site"].model_dump()["requests"].values()
+    assert spec["path"] == path
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "example.com", "ftp://example.com", "https://", "file:///etc/passwd", "ws://example.com", "http://127.1"],
+)
+def test_what_is_no_site(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--url "):
+        starter_configuration(url)
+
+
+def test_a_password_in_a_url_is_not_repeated() -> None:
+    with pytest.raises(ConfigError, match=r"^--url: a URL with a user name or password in it\. Write") as caught:
+        starter_configuration("https://someone:hunter2@example.com")
+    assert "hunter2" not in str(caught.value)
+
+
+# --- validate ---
+
+
+@pytest.mark.parametrize("path", sorted(shipped("config").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_configuration_is_valid_by_its_name(tmp_path: Path, path: Path) -> None:
+    ended = smokeprobe("validate", "--env", path.stem, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "Worst case of requests, retries and schedules included" in ended.stdout
+    assert re.search(r"about [\d,]+ requests, [\d,.]+ MiB, [\d,]+\s+logins", ended.stdout)
+
+
+def test_validate_shows_each_limit_with_its_percentage(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(starter_configuration("https://example.com"))
+    shown = smokeprobe("validate", "--config", "c.yaml", cwd=tmp_path).stdout
+    row = next(line for line in shown.splitlines() if "100 per 60 s" in line)
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["site", "100 per 60 s", "9", "3 (3.0 %)", "3 (3.0 %)"]
+
+
+def test_validate_names_every_mistake_and_ends_with_2(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("env: 1\ntarget: { url: https://example.com, prvate: true }\n")
+    ended = smokeprobe("validate", "--config", "c.yaml", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines() == [
+        "c.yaml has 3 mistakes:",
+        "  c.yaml:1: env: must be a text",
+        "  c.yaml:1: checks: is missing",
+        "  c.yaml:2: target.prvate: unknown key; did you mean private?",
+    ]
+
+
+def test_validate_refuses_what_does_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(starter_configuration("https://example.com").replace("100 per 60s", "25 per 60s"))
+    ended = smokeprobe("validate", "--config", "c.yaml", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "limits.site: one run needs up to 3 requests in 60 s, retries included (12.0 % of 25)" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--config", "none.yaml"), "none.yaml: there is no such file. `smokeprobe init --url URL` writes one."),
+        (("--env", "none"), "none.yaml: there is no such file."),
+        (("--env", "production", "--target-url", "https://example.org"), "passwords go nowhere else"),
+        (("--env", "production", "--region", "mars"), "regions: 'mars' is not one of"),
+        (("--env", "production", "--share", "none"), "shares: there is no share 'none'; one of adhoc, scheduled"),
+        (("--env", "local", "--target-url", "nonsense"), "--target-url: 'nonsense' is not a target"),
+    ],
+)
+def test_validate_says_what_is_wrong_with_its_call(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    ended = smokeprobe("validate", *arguments, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_options_come_from_the_environment_too(tmp_path: Path) -> None:
+    ended = smokeprobe("validate", cwd=tmp_path, SMOKEPROBE_ENV="production", SMOKEPROBE_REGION="mars")
+    assert (ended.returncode, "'mars'" in ended.stderr) == (2, True)
+
+
+def test_validate_sends_nothing(tmp_path: Path) -> None:
+    with RawServer(always(OK)) as server:
+        (tmp_path / "c.yaml").write_text(starter_configuration(server.url))
+        assert smokeprobe("validate", "--config", "c.yaml", cwd=tmp_path).returncode == 0
+    assert server.connections == 0
+
+
+# --- pause and resume ---
+
+
+def pauses(state: Path) -> list[tuple[str, float | None]]:
+    return [(pause.why, pause.remaining_s) for pause in Ledger(state / "ledger.sqlite3").pauses("https://any.example")]
+
+
+def test_pause_and_resume(tmp_path: Path) -> None:
+    state = tmp_path / "here"
+    there = ("--state-dir", str(state))
+    assert smokeprobe("pause", *there, cwd=tmp_path).stdout == "Probing is paused until `smokeprobe resume`.\n"
+    assert pauses(state) == [("paused by hand", None)]
+    assert smokeprobe("resume", *there, cwd=tmp_path).stdout == "Probing goes on.\n"
+    assert pauses(state) == []
+    assert smokeprobe("resume", *there, cwd=tmp_path).stdout == "Nothing was paused by hand.\n"
+
+
+def test_pause_for_a_while_and_why(tmp_path: Path) -> None:
+    ended = smokeprobe("pause", "--for", "2h", "--why", "a migration", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "Probing is paused for 2 h.\n")
+    ((why, left),) = pauses(tmp_path / "state" / "smokeprobe")
+    assert why == "a migration"
+    assert left is not None
+    assert 7100 < left <= 7200
+
+
+@pytest.mark.parametrize("length", ["soon", "2", "-1h", "1000000d"])
+def test_a_pause_is_as_long_as_a_time(tmp_path: Path, length: str) -> None:
+    ended = smokeprobe("pause", f"--for={length}", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("--for: ")
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_without_a_state_that_can_be_written_they_end_with_3(tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").touch()
+    ended = smokeprobe(command, "--state-dir", str(tmp_path / "file" / "state"), cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert len(ended.stderr.splitlines()) <= 2
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_pause_stops_a_run_before_it_sends_anything(tmp_path: Path) -> None:
+    with RawServer(always(OK)) as server:
+        (tmp_path / "c.yaml").write_text(starter_configuration(server.url))
+        assert smokeprobe("pause", cwd=tmp_path).returncode == 0
+        ended = spawned("run", "--config", "c.yaml", "--no-browser", "--json-file", "report.json", cwd=tmp_path)
+    assert (ended.returncode, server.connections) == (3, 0)
+    (check,) = json.loads((tmp_path / "report.json").read_text())["checks"]
+    assert check["outcome"] == "skipped"
+
+
+@pytest.mark.parametrize("name", ["does-not-exist", "health"])
+def test_a_stand_in_does_not_start_with_faults_that_nobody_knows(tmp_path: Path, name: str) -> None:
+    ended = smokeprobe("standin", "--fault", name, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (2, f"--fault {name}: not known. `--fault list` lists them.\n")

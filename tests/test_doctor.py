@@ -1,0 +1,48 @@
+"""The doctor names what is missing and what mends it, and asks nothing of the target."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from probes.doctor import examine
+from probes.options import RunOptions
+from probes.safety.ledger import Ledger
+from probes.standin.process import StandIn
+
+
+def examined(options: RunOptions) -> tuple[int, str]:
+    console = Console(file=StringIO(), width=200)
+    code = examine(options, console)
+    assert isinstance(console.file, StringIO)
+    return code, console.file.getvalue()
+
+
+def test_all_is_well_and_nothing_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMOKE_TEST_PASSWORD", "invented")
+    with StandIn() as target:
+        code, shown = examined(RunOptions(target_url=target.url, state_dir=str(tmp_path)))
+        assert target.ledger() == []
+    assert code == 0, shown
+    assert "problem" not in shown
+    assert "takes connections" in shown
+
+
+def test_each_trouble_is_named_with_its_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SMOKE_TEST_PASSWORD", raising=False)
+    monkeypatch.setenv("SMOKEPROBE_CHROMIUM", str(tmp_path / "nowhere"))
+    Ledger(tmp_path / "ledger.sqlite3").pause(None, None, "a migration", "hand")
+    code, shown = examined(RunOptions(target_url="http://127.0.0.1:9", state_dir=str(tmp_path)))
+    assert code == 1
+    for part in ("nowhere", "a migration", "smokeprobe resume", "SMOKE_TEST_PASSWORD", "no connection"):
+        assert part in shown
+
+
+def test_a_wrong_configuration_is_told_with_all_else(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text("env: x\ntarget: { url: ftp://x }\nchecks: {}\n")
+    code, shown = examined(RunOptions(config=str(tmp_path / "wrong.yaml"), state_dir=str(tmp_path)))
+    assert code == 1
+    assert "wrong.yaml:2: target.url" in shown
