@@ -11,7 +11,7 @@ import typer
 
 from probes import __version__
 from probes.errors import ConfigError, SmokeprobeError
-from probes.options import ENVIRONMENT, RunOptions, default_state_dir
+from probes.options import ENVIRONMENT, RunOptions, check_names, default_state_dir, forget_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,13 +94,16 @@ def run(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
     """Run all checks once and say what they found.
 
     Exit codes: 0 passed; 1 something failed or was degraded; 2 usage or configuration, nothing sent;
-    3 inconclusive: nothing failed, but something could not be judged; 130, 143 interrupted.
+    3 inconclusive: nothing failed, but something could not be judged; 129, 130, 143 interrupted.
     """
+    from probes.swarm.signals import remember
+
+    remember()  # before anything that takes time: what ends the run from now on ends it with a report
     from probes.swarm.drive import drive
 
     drive(
         RunOptions(
-            env, config, target_url, region, tuple(check or ()), no_browser, json_file, junit_file, html_file,
+            env, config, target_url, region, check_names(check or ()), no_browser, json_file, junit_file, html_file,
             state_dir, allow_degraded, share,
         )
     )  # fmt: skip
@@ -227,11 +230,12 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback does its work
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Production smoke tests that never harm what they probe."""
+    forget_empty(os.environ)  # before a command looks for its options there
 
 
 def _say_errors(work: Callable[[], object]) -> None:

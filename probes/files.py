@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import select
 import tempfile
+import time
 from pathlib import Path
 
-from probes.errors import SmokeprobeError
+from probes.errors import ConfigError, SmokeprobeError
+
+PATIENCE_S = 2.0
+"""How long a reader at the other end of a pipe may let us wait."""
 
 
 def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:
@@ -21,9 +27,7 @@ def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:
     raw = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     target = Path(os.path.realpath(path))
     try:
-        if (
-            target.exists() and not target.is_file()
-        ):  # a device or a pipe has no place beside it, and must not be replaced
+        if target.exists() and not target.is_file():  # a device or a pipe: not to be replaced
             _write_through(target, raw)
             return
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,11 +49,35 @@ def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:
 
 
 def _write_through(target: Path, raw: bytes) -> None:
-    with target.open("wb") as file:
-        file.write(raw)
+    """Write to what may have a reader, or none, or one that has stopped reading: never wait for it for long."""
+    gives_up_at = time.monotonic() + PATIENCE_S
+    handle = os.open(target, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        left = memoryview(raw)
+        while left:
+            try:
+                left = left[os.write(handle, left) :]
+            except BlockingIOError:
+                patience_s = gives_up_at - time.monotonic()
+                if patience_s <= 0 or not select.select([], [handle], [], patience_s)[1]:
+                    raise TimeoutError(errno.ETIMEDOUT, "its reader does not read") from None
+    finally:
+        os.close(handle)
+
+
+def refuse_folder(path: str) -> None:
+    """Say early that a report cannot be written: after the run is late. An empty path is not asked for.
+
+    Raises:
+        ConfigError: there is a folder of this name.
+    """
+    if path and Path(path).is_dir():
+        raise ConfigError(f"cannot write a report to {path}: it is a folder.", hint="Name a file in it.")
 
 
 def _sorry(path: Path, error: OSError) -> SmokeprobeError:
+    if error.errno == errno.ENXIO:  # what open(2) says of a pipe in this case
+        return SmokeprobeError(f"cannot write {path}: nobody reads from it.", "Start its reader before the run.")
     return SmokeprobeError(
         f"cannot write {path}: {error.strerror or error}.", "Name a file in a folder that can be written."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,17 @@ ENVIRONMENT: Mapping[str, str] = {
     "share": "SMOKEPROBE_SHARE",
 }
 """The environment variable of each option."""
+
+
+def forget_empty(environ: MutableMapping[str, str]) -> None:
+    """Take out variables that are empty: a workflow that passes on a value which nobody set means none."""
+    for name in [name for name, value in environ.items() if name.startswith("SMOKEPROBE_") and not value.strip()]:
+        del environ[name]
+
+
+def check_names(values: Iterable[str]) -> tuple[str, ...]:
+    """The names in all `values` of --check: one option, or the environment variable, may hold several."""
+    return tuple(name for value in values for name in value.split())
 
 
 @dataclass(frozen=True, slots=True)

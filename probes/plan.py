@@ -10,7 +10,8 @@ from typing import Any
 from probes.checks.base import Check
 from probes.config.models import Settings
 from probes.config.units import show_duration
-from probes.safety.guard import host_listed, parse_url
+from probes.errors import RefusedError
+from probes.safety.guard import check_headers, host_listed, parse_url
 from probes.safety.limits import RateLimit, share_slots
 
 DAY_S = 86400.0
@@ -135,6 +136,11 @@ def _credential_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> 
     if credentials and not host_listed(parse_url(settings.target.url), credentials.hosts):
         listed = ", ".join(credentials.hosts)
         yield f"target.url: {settings.target.url} is not among credentials.hosts ({listed}): passwords go nowhere else"
+    if credentials and credentials.edge_header:
+        try:
+            check_headers([credentials.edge_header.name])
+        except RefusedError as refused:
+            yield f"credentials.edge_header: {refused.message}"
     for name, check in checks.items():
         if check.account and (credentials is None or check.account not in credentials.accounts):
             yield f"checks.{name}.account: there is no account {check.account!r} under credentials.accounts"

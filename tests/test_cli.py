@@ -18,7 +18,7 @@ from probes.checks.registry import load_settings
 from probes.cli import app
 from probes.config.load import Source, shipped
 from probes.errors import ConfigError
-from probes.options import RunOptions
+from probes.options import ENVIRONMENT, RunOptions, check_names
 from probes.safety.ledger import Ledger
 from probes.starter import starter_configuration
 from probes.validate import validate_plan
@@ -230,6 +230,18 @@ def test_validate_says_what_is_wrong_with_its_call(tmp_path: Path, arguments: tu
 def test_options_come_from_the_environment_too(tmp_path: Path) -> None:
     ended = smokeprobe("validate", cwd=tmp_path, SMOKEPROBE_ENV="production", SMOKEPROBE_REGION="mars")
     assert (ended.returncode, "'mars'" in ended.stderr) == (2, True)
+
+
+def test_an_empty_variable_is_one_that_is_not_set(tmp_path: Path) -> None:
+    empty = dict.fromkeys(ENVIRONMENT.values(), "")
+    assert smokeprobe("validate", cwd=tmp_path, **empty).returncode == 0
+    asked = smokeprobe("run", "--config", "none.yaml", "--help", cwd=tmp_path, **empty)
+    assert (asked.returncode, asked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("values", [["health api"], ["health", "api"], [" health ", "api\n"]])
+def test_several_checks_are_several_options_or_one_with_several_names(values: list[str]) -> None:
+    assert check_names(values) == ("health", "api")
 
 
 def test_validate_sends_nothing(tmp_path: Path) -> None:

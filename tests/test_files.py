@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from probes.errors import SmokeprobeError
-from probes.files import write_atomically
+from probes import files
+from probes.errors import ConfigError, SmokeprobeError
+from probes.files import refuse_folder, write_atomically
 
 
 def test_text_and_bytes_are_written_with_their_mode_whatever_the_umask(tmp_path: Path) -> None:
@@ -52,6 +53,30 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     finally:
         os.close(reader)
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_a_pipe_that_nobody_reads_from_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SmokeprobeError, match=r"cannot write .*/pipe: nobody reads from it\. Start its reader"):
+        write_atomically(tmp_path / "pipe", "x")
+
+
+def test_a_reader_that_stops_reading_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "PATIENCE_S", 0.02)
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(SmokeprobeError, match=r"cannot write .*/pipe: its reader does not read"):
+            write_atomically(tmp_path / "pipe", b"x" * 3_000_000)  # more than any pipe holds unread
+    finally:
+        os.close(reader)
+
+
+def test_a_folder_is_no_report(tmp_path: Path) -> None:
+    refuse_folder("")
+    refuse_folder(str(tmp_path / "report.json"))
+    with pytest.raises(ConfigError, match=r"cannot write a report to .*: it is a folder\. Name a file in it\."):
+        refuse_folder(str(tmp_path))
 
 
 def test_half_a_surrogate_does_not_cost_the_report(tmp_path: Path) -> None:

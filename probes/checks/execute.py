@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tenacity import RetryCallState, Retrying, retry_if_result
+from tenacity import Retrying, retry_if_result
 
 from probes.checks.base import Check
 from probes.checks.probe import Probe, Tools
@@ -33,13 +33,17 @@ def execute(check: AnyCheck, tools: Tools, on_attempt: Callable[[int], None]) ->
         probes.append(_attempt(check, tools))
         return probes[-1]
 
-    Retrying(
-        stop=lambda state: state.attempt_number >= attempts or _no_time(tools),
-        wait=lambda state: _pause_before_retry(state, probes),
-        retry=retry_if_result(lambda probe: _worth_another(check, probe)),
-        retry_error_callback=lambda _: None,
-        sleep=tools.sleep,
-    )(attempt)
+    try:
+        Retrying(
+            stop=lambda state: state.attempt_number >= attempts or _no_time(tools),
+            wait=lambda state: probes[-1].pause_s(state, tools.deadline),
+            retry=retry_if_result(lambda probe: _worth_another(check, probe)),
+            retry_error_callback=lambda _: None,
+            sleep=tools.sleep,
+        )(attempt)
+    except CutOff:  # between two attempts: what the first has seen was seen
+        if not probes:
+            raise
     return _verdict(check, probes, started_at, time.monotonic() - begun)
 
 
@@ -79,10 +83,6 @@ def _worth_another(check: AnyCheck, probe: Probe) -> bool:
 
 def _no_time(tools: Tools) -> bool:
     return tools.deadline.remaining() <= tools.settings.run.backoff.first
-
-
-def _pause_before_retry(state: RetryCallState, probes: list[Probe]) -> float:
-    return float(probes[-1].backoff()(state))
 
 
 def _verdict(check: AnyCheck, probes: list[Probe], started_at: str, duration_s: float) -> Verdict:

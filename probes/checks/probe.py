@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from tenacity import Retrying, retry_if_result
+from tenacity import RetryCallState, Retrying, retry_if_result
 from tenacity.wait import wait_exponential_jitter
 
 from probes.checks.finding import Finding
-from probes.clients.http import HttpClient, Request, Response
+from probes.clients.http import HttpClient, Request, Response, retry_after_s
 from probes.config.models import CheckOptions, Settings
 from probes.config.units import show_duration
-from probes.deadline import Deadline
+from probes.deadline import CutOff, Deadline
 from probes.errors import PausedError, QuotaError, RefusedError, TransportError
 from probes.model import JUDGED, SEVERITY, Layer, Outcome, Phases, Reason, Step, worst
 
@@ -108,21 +108,30 @@ class Probe:
         tried: list[_Tried] = []
 
         def once() -> _Tried:
-            # each try may take an equal part of the time that is left, so that one hung answer leaves room for another
-            timeout_s = deadline.remaining() / (repeats - len(tried))
+            # a slow answer is one too, so a try may take all the time; only a log-out that hangs leaves some to another
+            timeout_s = deadline.remaining() / (repeats - len(tried) if request.cleanup else 1)
             if timeout_s > 0 or not tried:
                 tried.append(self._try(name, request, judge, within, timeout_s))
             return tried[-1]
 
-        Retrying(
-            stop=lambda state: state.attempt_number >= repeats or deadline.remaining() <= 0,
-            wait=self.backoff(),
-            retry=retry_if_result(self._worth_another),
-            retry_error_callback=lambda _: None,
-            sleep=self.tools.sleep,
-        )(once)
-        # a further try that could not judge does not undo what an earlier one has seen
-        last = next((one for one in reversed(tried) if one.step.outcome in JUDGED), tried[-1])
+        try:
+            Retrying(
+                stop=lambda state: state.attempt_number >= repeats or deadline.remaining() <= 0,
+                wait=lambda state: self.pause_s(state, deadline),
+                retry=retry_if_result(self._worth_another),
+                retry_error_callback=lambda _: None,
+                sleep=self.tools.sleep,
+            )(once)
+        except CutOff:
+            if tried and not request.cleanup:  # who asked for a log-out tries it once more, and keeps that
+                self._keep(tried)
+            raise
+        return self._keep(tried)
+
+    def _keep(self, tried: list[_Tried]) -> Response | None:
+        # a further try that could not judge, or ran out of time, does not undo what an earlier one has seen
+        judged = [one for one in tried if one.step.outcome in JUDGED]
+        last = ([one for one in judged if not one.timed_out] or judged or tried)[-1]
         self.tries = max(self.tries, len(tried))
         self.final = self.final or last.final
         self.record(last.step)
@@ -151,10 +160,14 @@ class Probe:
             return Outcome.SKIPPED
         return outcome
 
-    def backoff(self) -> wait_exponential_jitter:
-        """Exponential waits with jitter, so that many probes do not come back at one moment."""
+    def pause_s(self, state: RetryCallState, deadline: Deadline) -> float:
+        """How long to wait before the next try: exponential, with jitter, lest many probes come back at one moment.
+
+        At most half of the time that is left: the try needs some too.
+        """
         waits = self.tools.settings.run.backoff
-        return wait_exponential_jitter(multiplier=waits.first, max=waits.longest, jitter=waits.first / 2)
+        wait = wait_exponential_jitter(multiplier=waits.first, max=waits.longest, jitter=waits.first / 2)
+        return max(0.0, min(wait(state), deadline.remaining() / 2))
 
     def _worth_another(self, tried: _Tried) -> bool:
         return tried.step.outcome in self.options.retry_on and not tried.final
@@ -166,7 +179,7 @@ class Probe:
             response = self.client.send(request, timeout_s)
         except TransportError as problem:
             finding = Finding(Outcome.FAILED, problem.layer, problem.message)
-            return _Tried(self._step(name, [finding]), None, final=False)
+            return _Tried(self._step(name, [finding]), None, final=False, timed_out=problem.timed_out)
         except RefusedError as refused:
             self.tools.tally.blocked += 1
             return self._unsent(name, Outcome.ERROR, Layer.HTTP, f"kept back by the guard: {refused.message}")
@@ -243,6 +256,7 @@ class _Tried:
     step: Step
     response: Response | None
     final: bool
+    timed_out: bool = False
 
 
 def _kept_back(step: Step) -> bool:
@@ -252,8 +266,8 @@ def _kept_back(step: Step) -> bool:
 def general_findings(response: Response) -> Iterable[Finding]:
     """What holds for any answer: a throttle, a bot wall and a body without end are told apart before anything else."""
     if response.throttled:
-        after = response.headers.get("retry-after", "")
-        actual = f"{response.status}" + (f", retry after {after[:40]}" if after else "")
+        after_s = retry_after_s(response.headers.get("retry-after"))
+        actual = f"{response.status}" + (f", retry after {after_s:.0f} s" if after_s is not None else "")
         yield Finding(Outcome.THROTTLED, Layer.HTTP, "the target asks us to slow down", "", actual, final=True)
     elif response.challenged:
         yield Finding(

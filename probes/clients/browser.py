@@ -150,7 +150,10 @@ class Browser:
 
     def _start(self) -> _Child:
         mark = uuid.uuid4().hex
-        folder = _folder()
+        try:
+            folder = _folder()
+        except OSError as error:
+            raise _no_folder(error) from None
         ours, theirs = socket.socketpair()
         stderr = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - read when something goes wrong
         with theirs:
@@ -199,6 +202,11 @@ def _folder() -> Path:
     if len(parent) > LONGEST_PARENT:
         parent = "/tmp"  # noqa: S108 - what is made in it is ours alone
     return Path(tempfile.mkdtemp(prefix="smokeprobe-", dir=parent))
+
+
+def _no_folder(error: OSError) -> BrowserError:
+    rule = f"no folder for its temporary files ({error.strerror})."
+    return BrowserError(f"The browser does not start: {rule}", "start", "Name one in TMPDIR that can be written.")
 
 
 def _environment(mark: str, folder: Path) -> dict[str, str]:

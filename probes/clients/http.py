@@ -17,11 +17,12 @@ from urllib.parse import urljoin
 import requests
 import urllib3
 
-from probes.clients.wire import ConnectionFacts, Line, WireAdapter, transport_error
+from probes.clients.line import ConnectionFacts, Line
+from probes.clients.wire import WireAdapter, transport_error
 from probes.deadline import Deadline
 from probes.errors import PausedError, RefusedError, TransportError
 from probes.model import Layer, Phases
-from probes.safety.guard import Guard
+from probes.safety.guard import Guard, check_headers
 from probes.safety.permits import Meter
 
 LARGEST_BODY = 1024 * 1024
@@ -186,6 +187,7 @@ class HttpClient:
 
     def _exchange(self, method: str, url: str, request: Request, timeout_s: float) -> Response:
         endpoint = self.guard.check(method, url)
+        check_headers(request.headers)
         if not request.cleanup and (paused := self.brakes.paused()):
             raise paused
         self._wait_for_room(method, endpoint.path, cleanup=request.cleanup)
@@ -194,7 +196,7 @@ class HttpClient:
         try:
             # what arrives after the permit's end would not be accounted for
             timeout_s = min(timeout_s, self.meter.left_s(cleanup=request.cleanup))
-            response = self._send_once(method, url, request, max(0.001, timeout_s))
+            response = self._send_once(method, url, request, timeout_s)
             answered = True
         except TransportError as problem:
             answered = not problem.timed_out
@@ -210,12 +212,12 @@ class HttpClient:
             self.deadline.extend(wait)
 
     def _send_once(self, method: str, url: str, request: Request, timeout_s: float) -> Response:
-        self._line.begin(timeout_s)
+        self._line.begin(max(0.0, timeout_s))
         begun = time.perf_counter()
         try:
             with self._session.request(
                 method, url, headers=self._headers(url, request), json=request.json, stream=True,
-                timeout=timeout_s, allow_redirects=False,
+                timeout=max(0.001, timeout_s), allow_redirects=False,
             ) as answer:  # fmt: skip
                 self._line.stage = Layer.BODY
                 body, truncated = _read(answer.raw)
@@ -267,8 +269,9 @@ class HttpClient:
         """What an answer asks of us: to pause, to slow down, to stay under a limit."""
         if (pause := _number(response.headers.get("x-smokeprobe-pause"))) is not None and pause > 0:
             self.brakes.asked_to_pause(min(pause, LONGEST_PAUSE_S))
-        if response.throttled:
-            self.brakes.asked_to_slow_down(method, path, retry_after_s(response.headers.get("retry-after")) or 60.0)
+        after_s = retry_after_s(response.headers.get("retry-after"))
+        if response.throttled or (response.status == 503 and after_s):  # a 503 fails all the same, but we wait too
+            self.brakes.asked_to_slow_down(method, path, after_s or 60.0)
         limit = response.headers.get("x-ratelimit-limit") or response.headers.get("ratelimit-limit")
         if (seen := _number(limit)) is not None and 1 <= seen <= LARGEST_LIMIT:
             self.brakes.limit_seen(method, path, int(seen))
@@ -297,19 +300,23 @@ def _read(raw: urllib3.HTTPResponse) -> tuple[bytes, bool]:
 
 
 def _number(text: str | None) -> float | None:
+    """A number that is not negative; infinite where it is too large to be held, but never for the mere word."""
     try:
         value = float(text or "")
     except ValueError:
         return None
-    return value if 0 <= value < float("inf") else None
+    return value if value >= 0 and any(map(str.isdigit, text or "")) else None
 
 
 def retry_after_s(value: str | None) -> float | None:
-    """A Retry-After header, in seconds or as a date (RFC 9110, 10.2.3); None where it is missing or unreadable."""
+    """A Retry-After header, in seconds or as a date (RFC 9110, 10.2.3), a day at most.
+
+    None where it is missing or unreadable.
+    """
     seconds = _number(value)
-    if seconds is not None or not value:
-        return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
+    if seconds is None and value:
+        try:
+            seconds = max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return None if seconds is None else min(seconds, LONGEST_PAUSE_S)

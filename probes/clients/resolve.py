@@ -24,15 +24,15 @@ class Addresses:
 
 
 async def resolve(guard: Guard, known: Addresses) -> Addresses:
-    """Look all allowed hosts up; an address that is `known` is kept as long as its host still leads there.
+    """Look all allowed hosts up, at once; an address that is `known` is kept as long as its host still leads there.
 
     A name that is not found is in neither list: Chromium says so itself when a page needs it.
     """
     reachable: dict[str, str] = {}
     refused: dict[str, str] = {}
-    for host in allowed_hosts(guard.rules):
+    hosts = allowed_hosts(guard.rules)
+    for host, found in zip(hosts, await asyncio.gather(*map(_look_up, hosts)), strict=True):
         try:
-            found = await _look_up(host)
             for address in found:  # one bad address is one too many: such a name leads both ways
                 guard.check_address(host, address)
         except RefusedError as error:

@@ -1,21 +1,22 @@
 """One HTTP connection, timed on the wire: DNS, TCP, TLS, time to first byte, download.
 
 The stamps are taken in the connection itself, so that neither requests' own work nor a busy greenlet beside it counts
-more than it must. Every read has the deadline of the whole exchange, so that a slow drip cannot outlast it.
+more than it must. Every single read and write has only what is left of the whole exchange's time, those within a TLS
+record too, so that a slow drip cannot outlast it and nothing is sent when it is over.
 """
 
 from __future__ import annotations
 
 import functools
+import http
 import http.client
 import io
-import ipaddress
 import os
 import socket
 import ssl
 import time
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import certifi
@@ -23,103 +24,13 @@ import requests
 import requests.adapters
 import urllib3
 import urllib3.connection
+from urllib3.util.ssltransport import SSLTransport
 
+from probes.clients.line import ConnectionFacts, Line
 from probes.errors import TransportError
-from probes.model import Layer, Phases
+from probes.model import Layer
 
-AddressCheck = Callable[[str, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionFacts:
-    """What is known of a connection since it was made; `rtt_s` is the time of its TCP handshake."""
-
-    rtt_s: float = 0.0
-    tls_version: str = ""
-    certificate_days: float | None = None
-
-
-class Line:
-    """The exchange that is under way on a session: its deadline, how far it came, and when.
-
-    A session has one exchange at a time, so one Line serves all its connections.
-    """
-
-    def __init__(self, check_address: AddressCheck) -> None:
-        self._check_address = check_address
-        self.begin(0.0)
-
-    def begin(self, timeout_s: float) -> None:
-        """Start the clock of a new exchange."""
-        self._ends = time.perf_counter() + timeout_s
-        self.timeout_s = timeout_s
-        self.stage = Layer.CONNECT
-        self.dns_s = self.connect_s = self.tls_s = None
-        self.sent_at = self.first_byte_at = self.last_byte_at = None
-        self.facts = ConnectionFacts()
-
-    dns_s: float | None
-    connect_s: float | None
-    tls_s: float | None
-    sent_at: float | None
-    first_byte_at: float | None
-    last_byte_at: float | None
-
-    def remaining(self) -> float:
-        """Seconds left for this exchange; raises TimeoutError when there are none."""
-        left = self._ends - time.perf_counter()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        return left
-
-    def phases(self) -> Phases:
-        """The stamps as durations in milliseconds."""
-        sent, first, last = self.sent_at, self.first_byte_at, self.last_byte_at
-        return Phases(
-            dns_ms=_ms(self.dns_s),
-            connect_ms=_ms(self.connect_s),
-            tls_ms=_ms(self.tls_s),
-            ttfb_ms=None if sent is None or first is None else _ms(first - sent),
-            download_ms=None if first is None or last is None else _ms(last - first),
-        )
-
-    def connect(self, host: str, port: int) -> socket.socket:
-        """Resolve, check every address before it is used, and connect; the first that answers is taken."""
-        self.stage = Layer.DNS
-        begun = time.perf_counter()
-        addresses = _resolve(host, port)
-        self.dns_s = time.perf_counter() - begun
-        self.stage = Layer.CONNECT
-        last: OSError | None = None
-        for family, sockaddr in addresses:
-            self._check_address(host, str(sockaddr[0]))
-            begun = time.perf_counter()
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            try:
-                sock.settimeout(self.remaining())
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.connect(sockaddr)
-            except OSError as problem:
-                sock.close()
-                last = problem
-                continue
-            self.connect_s = time.perf_counter() - begun
-            return sock
-        raise last or OSError("no address")
-
-
-def _resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
-    try:
-        ip = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return [(family, sockaddr) for family, _, _, _, sockaddr in found]
-    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
-    return [(family, (str(ip), port))]
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1000.0
+TLS_BLOCK = 16384
 
 
 class _TimedReader(io.RawIOBase):
@@ -149,7 +60,20 @@ class _TimedResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, line: Line, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         raw = self.fp.detach()
-        self.fp = io.BufferedReader(_TimedReader(raw, sock, line))
+        self.fp: io.BufferedReader = io.BufferedReader(_TimedReader(raw, sock, line))
+        self._line = line
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """The status line of the answer itself; http.client passes over 100 alone, and there are other hints."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # where begin() reads it
+            if not 100 <= status < 200 or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+            self._line.first_byte_at = None  # a hint is no answer yet
+            self.fp.peek(1)
+            if self._line.first_byte_at is None:  # it came together with the hint
+                self._line.first_byte_at = self._line.last_byte_at
 
 
 class _Timed:
@@ -175,6 +99,7 @@ class _Timed:
         if self.sock is None:  # type: ignore[attr-defined]  # urllib3's own attributes
             self.connect()  # type: ignore[attr-defined]  # urllib3's own
         self.line.stage = Layer.HTTP
+        self.sock.settimeout(self.line.remaining())  # type: ignore[attr-defined]  # urllib3's own
         self.line.facts = ConnectionFacts(self.rtt_s or 0.0, self.tls_version, self.certificate_days)
         if self.line.sent_at is None:
             self.line.sent_at = time.perf_counter()
@@ -186,25 +111,47 @@ class _WireConnection(_Timed, urllib3.connection.HTTPConnection):
         super().send(data)
 
 
+class _TimedTLS(SSLTransport):
+    """TLS in our own memory, so that we see each read of the socket below it.
+
+    An SSLSocket, gevent's above all, gives each piece of a record its whole time-out anew.
+    """
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, name: str, line: Line) -> None:
+        self._line = line
+        super().__init__(sock, context, name)
+
+    def _ssl_io_loop(self, func: Callable[..., Any], arg1: Any = None, arg2: Any = None) -> Any:
+        """What SSLTransport does all its work with: call `func`, and carry what it wants to send and to read."""
+        args = [arg for arg in (arg1, arg2) if arg is not None]
+        while True:
+            try:
+                result, missing = func(*args), False
+            except ssl.SSLWantReadError:
+                result, missing = None, True
+            if outgoing := self.outgoing.read():
+                self.socket.settimeout(self._line.remaining())
+                self.socket.sendall(outgoing)
+            if not missing:
+                return result
+            self.socket.settimeout(self._line.remaining())
+            if incoming := self.socket.recv(TLS_BLOCK):
+                self.incoming.write(incoming)
+            else:
+                self.incoming.write_eof()
+
+
 class _WireTLSConnection(_Timed, urllib3.connection.HTTPSConnection):
     def connect(self) -> None:
-        begun = time.perf_counter()
-        super().connect()
-        line = self.line
-        line.tls_s = time.perf_counter() - begun - (line.dns_s or 0.0) - (line.connect_s or 0.0)
-        self._remember_certificate()
-
-    def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
+        """Connect and shake hands. The context is ours and verifies, and there is no proxy: nothing else is left."""
+        self.sock = sock = self._new_conn()
         self.line.stage = Layer.TLS
-        return sock
-
-    def _remember_certificate(self) -> None:
-        sock = self.sock
-        if not isinstance(sock, ssl.SSLSocket):
-            return
-        self.tls_version = (sock.version() or "").removeprefix("TLSv")
-        ends = (sock.getpeercert() or {}).get("notAfter")
+        begun = time.perf_counter()
+        tls = _TimedTLS(sock, self.ssl_context or trusting_context(), self.host.strip("[]"), self.line)
+        self.line.tls_s = time.perf_counter() - begun
+        self.sock, self.is_verified = tls, True
+        self.tls_version = (tls.version() or "").removeprefix("TLSv")
+        ends = (tls.getpeercert() or {}).get("notAfter")
         if isinstance(ends, str):
             self.certificate_days = (ssl.cert_time_to_seconds(ends) - time.time()) / 86400.0
 
@@ -255,7 +202,9 @@ class WireAdapter(requests.adapters.HTTPAdapter):
 def trusting_context() -> ssl.SSLContext:
     """A client context that verifies against certifi's roots, or what SSL_CERT_FILE or SSL_CERT_DIR name instead."""
     own = bool(os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"))
-    return ssl.create_default_context(cafile=None if own else certifi.where())
+    context = ssl.create_default_context(cafile=None if own else certifi.where())
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def transport_error(problem: Exception, line: Line) -> TransportError:
@@ -284,6 +233,8 @@ def _in_words(cause: BaseException) -> tuple[str, Layer | None]:
             words, layer = f"TLS failed: {cause.reason or type(cause).__name__}", Layer.TLS
         case socket.gaierror():
             words, layer = "the name is not known", Layer.DNS
+        case zlib.error() | urllib3.exceptions.DecodeError():
+            words, layer = "the body could not be decompressed", Layer.BODY
         case OSError() if cause.strerror:
             words = cause.strerror[0].lower() + cause.strerror[1:]
         case http.client.IncompleteRead() | urllib3.exceptions.IncompleteRead():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from probes.model import Layer, LimitUse, Outcome, Reason, RunReport, Verdict
 
-_SIGNALS = {130: "SIGINT", 143: "SIGTERM"}
+_SIGNALS = {129: "SIGHUP", 130: "SIGINT", 143: "SIGTERM"}
 _NAMED = 4  # as many names as a sentence bears
 
 _ADVICE = {

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from probes.errors import RefusedError
 
+METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 READ_ONLY = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_PORTS: Mapping[str, int] = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _HOST_AND_PORT = re.compile(r"(?:\[[^\[\]]*\]|[^\[\]:]*)(?::[0-9]*)?")
+_LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -77,6 +79,31 @@ def _is_plain_address(host: str) -> bool:
         return "%" not in host and str(ipaddress.ip_address(host)) == host
     except ValueError:
         return False
+
+
+def counted_as(origin: str) -> str:
+    """The target as it counts our requests, `host:port`: its scheme does not matter, nor by which name loopback goes.
+
+    What is no URL of a target stays as it is.
+    """
+    try:
+        endpoint = parse_url(origin)
+    except RefusedError:
+        return origin
+    host = endpoint.host
+    if host in _LOOPBACK_NAMES or host.endswith(".localhost"):
+        return f"localhost:{endpoint.port}"
+    if _is_plain_address(host):
+        ip = _inner(ipaddress.ip_address(host))
+        host = "localhost" if ip.is_loopback else str(ip)
+    return f"[{host}]:{endpoint.port}" if ":" in host else f"{host}:{endpoint.port}"
+
+
+def check_headers(names: Iterable[str]) -> None:
+    """Refuse headers by which a request becomes one of another method; `_` and `-` are the same to some servers."""
+    for name in names:
+        if name.strip().lower().replace("_", "-") in METHOD_OVERRIDES:
+            raise RefusedError(f"header {name} makes another method of a request: leave it out")
 
 
 def host_listed(endpoint: Endpoint, listed: tuple[str, ...]) -> bool:

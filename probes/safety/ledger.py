@@ -13,23 +13,28 @@ Why no window at the target ever holds more than the ceiling, whatever the delay
 A reservation that no settlement ever meets (kill -9, power cut) counts wholly until the permit's end and a hold more.
 The argument needs one thing of a permit's holder: that it gives up its last request before the permit's end. It needs
 no clock but this machine's own, and of that only that it runs no more than `CLOCK_RATE` away from the target's.
+What a slot counts for is decided by the target's host and port and by the calls that it was taken for, never by what a
+configuration calls them (see `slots`); calls that no limit of a process's configuration covers, it does not count.
 Where a limit is spaced, there is one slot, its hold is the spacing, and the holder's meter keeps the spacing within it.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from probes.errors import NoBudgetError, PausedError
+from probes.errors import NoBudgetError, PausedError, QuotaError
 from probes.safety import slots
+from probes.safety.guard import counted_as
 from probes.safety.ledger_file import LedgerFile, read_boot_id
-from probes.safety.limits import CLOCK_RATE, RateLimit
+from probes.safety.limits import CLOCK_RATE, RateLimit, counting
 from probes.safety.permits import Meter, Permit, Usage, boot_clock
 
 By = Literal["hand", "target"]
@@ -87,7 +92,7 @@ class Ledger:
                     slots.take(db, permit, limit, share_fraction, now, ends)
             db.execute(
                 "INSERT INTO permits (id, target, share, account, ends) VALUES (?, ?, ?, ?, ?)",
-                (permit.id, permit.target, permit.share, permit.account, ends),
+                (permit.id, counted_as(permit.target), permit.share, permit.account, ends),
             )
 
     def settle(self, permit: Permit, usage: Usage) -> None:
@@ -125,15 +130,16 @@ class Ledger:
                 """INSERT INTO pauses (target, by, why, length_s, until) VALUES (?, ?, ?, ?, ?)
                 ON CONFLICT (target, by) DO UPDATE SET why = excluded.why, length_s = excluded.length_s,
                 until = excluded.until WHERE excluded.until IS NULL OR excluded.until > pauses.until""",
-                (target or "", by, why, seconds, until),
+                (counted_as(target or ""), by, why, seconds, until),
             )
 
     def resume(self, target: str | None) -> list[Pause]:
         """Lift what was paused by hand, for `target` or (None) for all, and say what. The target's own pauses stay."""
+        key = None if target is None else counted_as(target)
         with self._file.writing() as (db, now):
             where = "by = 'hand' AND (until IS NULL OR until > :now) AND (:target IS NULL OR target = :target)"
-            lifted = _select_pauses(db, where, {"now": now, "target": target})
-            db.execute("DELETE FROM pauses WHERE by = 'hand' AND (? IS NULL OR target = ?)", (target, target))
+            lifted = _select_pauses(db, where, {"now": now, "target": key})
+            db.execute("DELETE FROM pauses WHERE by = 'hand' AND (? IS NULL OR target = ?)", (key, key))
         return lifted
 
     def pauses(self, target: str) -> list[Pause]:
@@ -141,32 +147,55 @@ class Ledger:
         with self._file.reading() as (db, now):
             return _pauses(db, target, now)
 
-    def back_off(self, target: str, limit_names: Iterable[str], seconds: float, why: str) -> None:
-        """Grant nothing on these limits for so many seconds, at most `LONGEST_BACK_OFF_S`; never shortens another."""
+    def back_off(self, target: str, limits: Iterable[RateLimit], seconds: float, why: str) -> None:
+        """Send nothing on these limits for so many seconds, at most `LONGEST_BACK_OFF_S`; never shortens another.
+
+        It holds for permits that are held already too: see `check`.
+        """
         length_s = seconds if 0 <= seconds <= LONGEST_BACK_OFF_S else LONGEST_BACK_OFF_S
         with self._file.writing() as (db, now):
             db.executemany(
-                """INSERT INTO back_offs (target, name, why, length_s, until) VALUES (?, ?, ?, ?, ?)
-                ON CONFLICT (target, name) DO UPDATE SET why = excluded.why, length_s = excluded.length_s,
+                """INSERT INTO back_offs (target, limit_json, why, length_s, until) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT (target, limit_json) DO UPDATE SET why = excluded.why, length_s = excluded.length_s,
                 until = excluded.until WHERE excluded.until > back_offs.until""",
-                [(target, name, why, length_s, now + length_s) for name in limit_names],
+                [
+                    (counted_as(target), json.dumps(limit.lowered(1).to_json()), why, length_s, now + length_s)
+                    for limit in limits
+                ],
             )
 
-    def observe(self, target: str, limit_name: str, requests: int) -> None:
+    def observe(self, target: str, limit: RateLimit, requests: int) -> None:
         """Note what the target itself says that the limit is, as last seen in a header."""
-        if self._observed(target).get(limit_name) == requests:
-            return  # nearly always; a write would wait for the disk
+        key = (counted_as(target), limit.counted_as)
+        with self._file.reading() as (db, _):
+            query = "SELECT requests FROM observed WHERE target = ? AND counted_as = ?"
+            if db.execute(query, key).fetchone() == (requests,):
+                return  # nearly always; a write would wait for the disk
         with self._file.writing() as (db, _):
             db.execute(
-                """INSERT INTO observed (target, name, requests) VALUES (?, ?, ?)
-                ON CONFLICT (target, name) DO UPDATE SET requests = excluded.requests""",
-                (target, limit_name, requests),
+                """INSERT INTO observed (target, counted_as, requests) VALUES (?, ?, ?)
+                ON CONFLICT (target, counted_as) DO UPDATE SET requests = excluded.requests""",
+                (*key, requests),
             )
 
     def lowered(self, target: str, limits: Iterable[RateLimit]) -> tuple[RateLimit, ...]:
         """The limits as the target itself stated them last, where that is lower."""
-        observed = self._observed(target)
-        return tuple(limit.lowered(observed.get(limit.name, limit.requests)) for limit in limits)
+        with self._file.reading() as (db, _):
+            return tuple(slots.lowered_limit(db, target, limit) for limit in limits)
+
+    def check(self, permit: Permit, names: Collection[str], own: Callable[[str, float], int]) -> None:
+        """Whether a permit that is held may send one more on these of its limits, as things stand now.
+
+        The target may have asked to slow down, or lowered a limit, since it was granted. `own` tells how many requests
+        on a limit the permit itself has sent that count still, for a given hold in seconds. Raises QuotaError.
+        """
+        with self._file.reading() as (db, now):
+            for until, name, why in _back_offs(db, permit, now):
+                if name in names:
+                    raise QuotaError(f"Nothing is sent on limit {name} for another {until - now:.0f} s: {why}")
+            for limit in permit.limits:
+                if limit.name in names:
+                    slots.check_ceiling(db, permit, limit, partial(own, limit.name), now)
 
     def peaks(self, target: str, limits: Iterable[RateLimit], since_s: float) -> dict[str, int]:
         """For each limit, the most requests that any one of its windows of the last `since_s` seconds can have held.
@@ -176,10 +205,6 @@ class Ledger:
         """
         with self._file.reading() as (db, now):
             return {limit.name: slots.peak(db, target, limit, now - since_s) for limit in limits}
-
-    def _observed(self, target: str) -> dict[str, int]:
-        with self._file.reading() as (db, _):
-            return dict(db.execute("SELECT name, requests FROM observed WHERE target = ?", (target,)).fetchall())
 
 
 class Authority:
@@ -237,7 +262,8 @@ class Authority:
 
     def meter(self, permit: Permit) -> Meter:
         """The meter for a permit of ours whose holder is in this process; `stop_all` reaches it until it is settled."""
-        meter = self._meters[permit.id] = Meter(permit, self._clock, since=self._asked[permit.id])
+        since = self._asked[permit.id]
+        meter = self._meters[permit.id] = Meter(permit, self._clock, since=since, check=self.ledger.check)
         return meter
 
     def settle(self, permit: Permit, meter: Meter) -> None:
@@ -271,7 +297,7 @@ def _select_pauses(db: sqlite3.Connection, where: str, values: Mapping[str, obje
 
 def _pauses(db: sqlite3.Connection, target: str, now: float) -> list[Pause]:
     where = "target IN ('', :target) AND (until IS NULL OR until > :now)"
-    return _select_pauses(db, where, {"now": now, "target": target})
+    return _select_pauses(db, where, {"now": now, "target": counted_as(target)})
 
 
 def _paused_error(pauses: list[Pause]) -> PausedError | None:
@@ -284,12 +310,19 @@ def _paused_error(pauses: list[Pause]) -> PausedError | None:
     return PausedError(f"Probing is paused {whose} {length}: {longest.why}", longest.remaining_s)
 
 
-def _check_back_off(db: sqlite3.Connection, permit: Permit, now: float) -> None:
+def _back_offs(db: sqlite3.Connection, permit: Permit, now: float) -> Iterable[tuple[float, str, str]]:
+    """What the permit's limits are throttled by, longest first: until when, the limit's name, and why."""
     rows = db.execute(
-        "SELECT until, name, why FROM back_offs WHERE target = ? AND until > ? ORDER BY until DESC",
-        (permit.target, now),
+        "SELECT until, limit_json, why FROM back_offs WHERE target = ? AND until > ? ORDER BY until DESC",
+        (counted_as(permit.target), now),
     )
-    for until, name, why in rows:
+    for until, limit, why in rows:
+        for name in sorted(counting(RateLimit.from_json(json.loads(limit)), permit.limits)):
+            yield until, name, why
+
+
+def _check_back_off(db: sqlite3.Connection, permit: Permit, now: float) -> None:
+    for until, name, why in _back_offs(db, permit, now):
         if permit.reserved(name):
             raise NoBudgetError(f"Nothing is sent on limit {name} for another {until - now:.0f} s: {why}", until - now)
 
@@ -297,7 +330,7 @@ def _check_back_off(db: sqlite3.Connection, permit: Permit, now: float) -> None:
 def _check_account(db: sqlite3.Connection, permit: Permit, now: float) -> None:
     (until,) = db.execute(
         "SELECT max(ends) FROM permits WHERE account = ? AND account != '' AND target = ? AND settled = 0 AND ends > ?",
-        (permit.account, permit.target, now),
+        (permit.account, counted_as(permit.target), now),
     ).fetchone()
     if until is not None:
         raise NoBudgetError(

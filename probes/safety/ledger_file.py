@@ -10,21 +10,28 @@ the other's boot for a reboot). Why it is set up as it is:
   that a committed transaction is not rolled back by a journal that reappears after the cut.
 - A connection for each transaction: nothing is carried through a fork or into another thread.
 
-The wait for a lock blocks the thread, greenlets included, for at most `BUSY_S`; transactions take milliseconds.
+Transactions take milliseconds. The wait for a lock that another process keeps for longer is spent asleep between short
+tries, so that other greenlets go on meanwhile. It ends after `BUSY_S`; at once where the wait before it was in vain.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from probes.errors import LedgerError
 
-BUSY_S = 5.0
-VERSION = 1
+BUSY_S = 2.0
+TRY_S = 0.02
+"""How long one try for a lock may block the thread, and the pause after it."""
+
+VERSION = 2
+_T = TypeVar("_T")
 APPLICATION_ID = 0x534D4F4B  # "SMOK", so that another program's database is not taken for a ledger
 
 _TABLES = (
@@ -33,21 +40,24 @@ _TABLES = (
     """CREATE TABLE permits (
         id TEXT PRIMARY KEY, target TEXT NOT NULL, share TEXT NOT NULL, account TEXT NOT NULL,
         ends REAL NOT NULL, settled INTEGER NOT NULL DEFAULT 0)""",
+    # the limits of a configuration, whose names the holds made under it are by; few, so they are kept for good
+    "CREATE TABLE configurations (id INTEGER PRIMARY KEY, limits TEXT NOT NULL UNIQUE)",
     # a slot counts from `started` until `hold_s` after `over`
     """CREATE TABLE holds (
-        permit TEXT NOT NULL, target TEXT NOT NULL, name TEXT NOT NULL, share TEXT NOT NULL, slots INTEGER NOT NULL,
+        permit TEXT NOT NULL, target TEXT NOT NULL, configuration INTEGER NOT NULL, name TEXT NOT NULL,
+        share TEXT NOT NULL, slots INTEGER NOT NULL,
         started REAL NOT NULL, over REAL NOT NULL, hold_s REAL NOT NULL)""",
-    "CREATE INDEX holds_of_limit ON holds (target, name)",
+    "CREATE INDEX holds_of_target ON holds (target)",
     "CREATE INDEX holds_of_permit ON holds (permit)",
     # target '' is all targets; no length is until somebody resumes
     """CREATE TABLE pauses (
         target TEXT NOT NULL, by TEXT NOT NULL, why TEXT NOT NULL, length_s REAL, until REAL,
         PRIMARY KEY (target, by))""",
     """CREATE TABLE back_offs (
-        target TEXT NOT NULL, name TEXT NOT NULL, why TEXT NOT NULL, length_s REAL NOT NULL, until REAL NOT NULL,
-        PRIMARY KEY (target, name))""",
+        target TEXT NOT NULL, limit_json TEXT NOT NULL, why TEXT NOT NULL, length_s REAL NOT NULL, until REAL NOT NULL,
+        PRIMARY KEY (target, limit_json))""",
     """CREATE TABLE observed (
-        target TEXT NOT NULL, name TEXT NOT NULL, requests INTEGER NOT NULL, PRIMARY KEY (target, name))""",
+        target TEXT NOT NULL, counted_as TEXT NOT NULL, requests INTEGER NOT NULL, PRIMARY KEY (target, counted_as))""",
 )
 
 _NOT_REPLACED = (
@@ -79,12 +89,12 @@ class LedgerFile:
         self._path = path.absolute()
         self._clock = clock
         self._boot_id = boot_id
+        self._waited_in_vain = False
 
     @contextmanager
     def reading(self) -> Iterator[tuple[sqlite3.Connection, float]]:
         """One consistent view of the file, and the boot clock."""
-        with self._explained(), closing(self._connect()) as db:
-            db.execute("BEGIN")
+        with self._explained(), closing(self._patiently(lambda: self._begin("BEGIN"))) as db:
             yield db, self._clock()
 
     @contextmanager
@@ -93,16 +103,42 @@ class LedgerFile:
 
         It is on the disk when the block ends; whatever is raised within the block undoes it.
         """
-        with self._explained(), closing(self._connect()) as db:
-            db.execute("BEGIN IMMEDIATE")
+        with self._explained(), closing(self._patiently(lambda: self._begin("BEGIN IMMEDIATE"))) as db:
             now = self._clock()
             yield db, now
             db.execute("UPDATE meta SET seen = ?", (now,))
-            db.execute("COMMIT")  # without this, closing the connection rolls back
+            self._patiently(lambda: db.execute("COMMIT"))  # without this, closing the connection rolls back
+
+    def _patiently(self, step: Callable[[], _T]) -> _T:
+        ends = time.monotonic() + (0.0 if self._waited_in_vain else BUSY_S)
+        while True:
+            try:
+                done = step()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY:
+                    raise
+                if time.monotonic() >= ends:
+                    self._waited_in_vain = True
+                    raise
+                time.sleep(TRY_S)
+            else:
+                self._waited_in_vain = False
+                return done
+
+    def _begin(self, begin: str) -> sqlite3.Connection:
+        """A connection within a transaction that has its lock already."""
+        db = self._connect()
+        try:
+            db.execute(begin)
+            db.execute("SELECT 1 FROM meta").fetchone()
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     def _connect(self) -> sqlite3.Connection:
         self._make_if_missing()
-        db = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None)
+        db = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=TRY_S, isolation_level=None)
         try:
             db.execute("PRAGMA journal_mode = TRUNCATE")
             db.execute("PRAGMA synchronous = FULL")
@@ -142,7 +178,7 @@ class LedgerFile:
         elif version != VERSION:
             raise LedgerError(
                 f"The ledger {self._path} is of version {version}, this program knows version {VERSION}.",
-                "Run the newer version of this program that wrote it.",
+                "Run the newer version of this program that wrote it." if version > VERSION else _NOT_REPLACED,
             )
         db.execute("COMMIT")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 from urllib.parse import quote, unquote
@@ -102,6 +102,24 @@ class CallPattern:
             return False
         return normal.startswith(self.path[:-1]) if self.path.endswith("*") else normal == self.path
 
+    def overlaps(self, other: CallPattern) -> bool:
+        """Whether there may be a call that both mean; in doubt yes."""
+        if "*" not in {self.method, other.method} and self.method != other.method:
+            return False
+        return any(_paths_meet(own, its) for own in _ways(self.path) for its in _ways(other.path))
+
+
+def _ways(path: str) -> tuple[str, ...]:
+    return (path,) if "%" not in path else (path, _decoded_path(path))
+
+
+def _paths_meet(one: str, other: str) -> bool:
+    if one.endswith("*") and other.endswith("*"):
+        return one.startswith(other[:-1]) or other.startswith(one[:-1])
+    if one.endswith("*"):
+        return other.startswith(one[:-1])
+    return one.startswith(other[:-1]) if other.endswith("*") else one == other
+
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
@@ -137,8 +155,7 @@ class RateLimit:
         spelled_plainly = normal == _QUERY.split(path, maxsplit=1)[0]
         if spelled_plainly and any(pattern.matches_normal(method, normal) for pattern in self.excepts):
             return False
-        ways = (normal,) if "%" not in normal else (normal, _decoded_path(normal))
-        return any(pattern.matches_normal(method, way) for way in ways for pattern in self.covers)
+        return any(pattern.matches_normal(method, way) for way in _ways(normal) for pattern in self.covers)
 
     @property
     def ceiling(self) -> int:
@@ -161,6 +178,20 @@ class RateLimit:
         if not self.spaced:
             return self.window_s
         return 10 * self.window_s / self.requests * CLOCK_RATE + SPACING_MARGIN_S
+
+    @property
+    def counted_as(self) -> str:
+        """What the target counts, whatever the limit is called and however much it allows: its calls and its window."""
+        covers, excepts = (sorted(map(str, patterns)) for patterns in (self.covers, self.excepts))
+        return f"{', '.join(covers)} without {', '.join(excepts) or 'none'} in {self.window_s:g} s"
+
+    def same_calls(self, other: RateLimit) -> bool:
+        """Whether both count exactly the same calls."""
+        return set(self.covers) == set(other.covers) and set(self.excepts) == set(other.excepts)
+
+    def shares_calls(self, other: RateLimit) -> bool:
+        """Whether there may be a call that both count; in doubt yes, so exceptions do not matter."""
+        return any(own.overlaps(its) for own in self.covers for its in other.covers)
 
     def lowered(self, requests: int) -> RateLimit:
         """The same limit as the target states it just now; that can only lower it."""
@@ -188,6 +219,18 @@ class RateLimit:
             covers=tuple(map(CallPattern.parse, data["covers"])),
             excepts=tuple(map(CallPattern.parse, data["excepts"])),
         )
+
+
+def counting(limit: RateLimit, known: Iterable[RateLimit]) -> frozenset[str]:
+    """The names of those of a configuration's limits by which it has counted the calls of `limit`, one of any other's.
+
+    Where none counts exactly these calls, all count that may have some of them: rather a call twice than not at all.
+    """
+    limits = tuple(known)
+    same = [one for one in limits if one.same_calls(limit)]
+    if same:  # each counts all; of several the one of the same name, or whose slots are kept for longest
+        return frozenset({max(same, key=lambda one: (one.name == limit.name, one.window_s)).name})
+    return frozenset(one.name for one in limits if one.shares_calls(limit))
 
 
 def share_slots(limit: RateLimit, fraction: float) -> int:

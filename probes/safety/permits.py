@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -105,6 +105,10 @@ class Permit:
         )
 
 
+Check = Callable[[Permit, Collection[str], Callable[[str, float], int]], None]
+"""As `Ledger.check`: a permit, the limits of its next call, and how many of its requests on one count for a hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """When one request was under way, in seconds before now; `over_ago_s` is None while it may still arrive."""
@@ -174,10 +178,19 @@ class Meter:
 
     `since` is a reading of `clock` from before the permit was asked for; its durations count from then. Without it
     they count from now, which is right only where the permit was handed over at once (see `HANDOVER_S` in the ledger).
+
+    `check` is asked before each request that is no clean-up, whether it may go as things stand now (`Ledger.check`).
     """
 
-    def __init__(self, permit: Permit, clock: Callable[[], float] = boot_clock, since: float | None = None) -> None:
+    def __init__(
+        self,
+        permit: Permit,
+        clock: Callable[[], float] = boot_clock,
+        since: float | None = None,
+        check: Check = lambda _permit, _names, _own: None,
+    ) -> None:
         self.permit = permit
+        self._ask = check
         self._clock = clock
         self._since = clock() if since is None else since
         self._limits = {limit.name: limit for limit in permit.limits}
@@ -222,6 +235,8 @@ class Meter:
         names = self._covering(method, path)
         if (wait_s := self._wait_s(names, cleanup=cleanup)) > 0:
             raise QuotaError(f"The next call of {self._of(names)} is due in {wait_s:.2f} s.")
+        if not cleanup:
+            self._ask(self.permit, names, self._held)
         for name in names:
             pot = self._cleanup_left if cleanup and self._cleanup_left[name] else self._left
             pot[name] -= 1
@@ -253,7 +268,7 @@ class Meter:
                 spans[name].append(_span(request, now))
         for lent_at, quota in self._lent.values():
             for name in quota:
-                spans[name] += [Span(now - lent_at, None)] * self._most_held(name, quota)
+                spans[name] += [Span(now - lent_at, None)] * quota[name]
         return Usage(
             self.permit.id, self._sent, dict(self._by_method), {name: tuple(all_) for name, all_ in spans.items()}
         )
@@ -266,6 +281,7 @@ class Meter:
         """
         wanted = {name: count for name, count in quota.items() if count > 0}
         self._check(tuple(wanted), cleanup=False)
+        self._ask(self.permit, tuple(wanted), self._held)
         for name, count in wanted.items():
             if count > self._left[name]:
                 raise QuotaError(f"{count} requests of limit {name} were to be lent, {self._left[name]} are left.")
@@ -315,15 +331,21 @@ class Meter:
         """The holder of a lent permit is dead: all that it was lent counts as sent, and may still arrive."""
         lent_at, quota = self._lent.pop(lent.id)
         self._returned.add(lent.id)
-        for name in quota:
-            for _ in range(self._most_held(name, quota)):
+        for name, count in quota.items():
+            for _ in range(count):
                 request = _Request((name,), lent_at, abandoned=True)
                 self._record(request)
                 self._space(request, self._clock())
 
-    def _most_held(self, name: str, quota: Mapping[str, int]) -> int:
-        """How many slots a lent quota can hold: spaced requests follow each other, and never hold more than one."""
-        return min(1, quota[name]) if self._limits[name].spaced else quota[name]
+    def _held(self, name: str, hold_s: float) -> int:
+        """How many requests on a limit may count still, where each does for `hold_s` after it was over.
+
+        What is lent out may all be sent, and what is kept for clean-up will be.
+        """
+        now = self._clock()
+        sent = sum(request.over is None or request.over + hold_s > now for request in self._on(name))
+        lent = sum(quota.get(name, 0) for _, quota in self._lent.values())
+        return sent + lent + self._cleanup_left[name]
 
     def _covering(self, method: str, path: str) -> tuple[str, ...]:
         return tuple(name for name, limit in self._limits.items() if limit.covers_call(method, path))

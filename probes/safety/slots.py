@@ -1,16 +1,20 @@
 """Slots of one limit in the ledger: taking them, and how many requests a window can have held.
 
-A slot is a row of the table `holds`. It counts from `started` until `hold_s` after `over`.
+A slot is a row of the table `holds`. It counts from `started` until `hold_s` after `over`, for whatever limit covers
+its calls, in all configurations: a limit's name says nothing to the target, nor to another configuration.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from probes.errors import NoBudgetError
-from probes.safety.limits import CLOCK_RATE, RateLimit, share_slots
+from probes.errors import NoBudgetError, QuotaError
+from probes.safety.guard import counted_as
+from probes.safety.limits import CLOCK_RATE, RateLimit, counting, share_slots
 from probes.safety.permits import Permit
 
 ASK_AGAIN_S = 1.0
@@ -30,26 +34,51 @@ class _Hold:
 def take(db: sqlite3.Connection, permit: Permit, limit: RateLimit, fraction: float, now: float, ends: float) -> None:
     """Take the permit's slots on one limit, as the target states it now. Raises NoBudgetError where they do not fit."""
     name = limit.name
-    row = db.execute("SELECT requests FROM observed WHERE target = ? AND name = ?", (permit.target, name)).fetchone()
-    lowered = limit if row is None else limit.lowered(row[0])
+    lowered = lowered_limit(db, permit.target, limit)
     wanted = permit.reserved(name)
     if wanted > 1 and lowered.spaced and lowered.hold_s > limit.hold_s:
         # the holder's meter would keep the spacing of the limit in its permit, not this one
         raise NoBudgetError(f"The target has just lowered limit {name} to {lowered.requests}: ask again.", 0.0)
     needed = 1 if lowered.spaced else wanted
     hold_s = lowered.hold_s * CLOCK_RATE
-    held = _held(db, permit.target, name, hold_s, now)
+    held = _held(db, permit.target, lowered, now)
     own = [hold for hold in held if hold.share == permit.share]
     _check_room(f"limit {name}", held, needed, lowered.slots, now)
     _check_room(f"share {permit.share} of limit {name}", own, needed, share_slots(lowered, fraction), now)
-    insert(db, permit, name, count=needed, times=(now, ends, hold_s))
+    # on a spaced limit there is one slot for all, but another configuration may know another limit for these calls
+    insert(db, permit, name, count=wanted, times=(now, ends, hold_s))
+
+
+def check_ceiling(
+    db: sqlite3.Connection, permit: Permit, limit: RateLimit, own: Callable[[float], int], now: float
+) -> None:
+    """Whether a permit that is held may send one more on a limit that the target has lowered since it was granted.
+
+    `own` tells how many requests of the permit itself count still, for a given hold in seconds. Raises QuotaError.
+    """
+    lowered = lowered_limit(db, permit.target, limit)
+    if lowered == limit:
+        return
+    others = sum(hold.slots for hold in _held(db, permit.target, lowered, now, but=permit.id))
+    if others + own(lowered.hold_s * CLOCK_RATE) >= lowered.slots:
+        raise QuotaError(f"The target has lowered limit {limit.name} to {lowered.requests}, and there is no room left.")
+
+
+def lowered_limit(db: sqlite3.Connection, target: str, limit: RateLimit) -> RateLimit:
+    """The limit as the target stated it last, where that is lower."""
+    query = "SELECT requests FROM observed WHERE target = ? AND counted_as = ?"
+    row = db.execute(query, (counted_as(target), limit.counted_as)).fetchone()
+    return limit if row is None else limit.lowered(row[0])
 
 
 def insert(db: sqlite3.Connection, permit: Permit, name: str, *, count: int, times: tuple[float, float, float]) -> None:
     """Note `count` slots as taken; `times` are `started`, `over` and `hold_s`."""
+    limits = json.dumps([limit.lowered(1).to_json() for limit in permit.limits])  # how much they allow is of the day
+    db.execute("INSERT OR IGNORE INTO configurations (limits) VALUES (?)", (limits,))
     db.execute(
-        "INSERT INTO holds (permit, target, name, share, slots, started, over, hold_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (permit.id, permit.target, name, permit.share, count, *times),
+        """INSERT INTO holds (permit, target, configuration, name, share, slots, started, over, hold_s)
+        SELECT ?, ?, id, ?, ?, ?, ?, ?, ? FROM configurations WHERE limits = ?""",
+        (permit.id, counted_as(permit.target), name, permit.share, count, *times, limits),
     )
 
 
@@ -59,10 +88,13 @@ def peak(db: sqlite3.Connection, target: str, limit: RateLimit, since: float) ->
     A window that ends at t can have held a request that started before t and was over after t less the window: so
     this is the largest number of spans, each made one window longer, that share a moment.
     """
-    rows = db.execute("SELECT started, over, slots FROM holds WHERE target = ? AND name = ?", (target, limit.name))
+    names = _names(db, limit)
+    rows = db.execute(
+        "SELECT configuration, name, started, over, slots FROM holds WHERE target = ?", (counted_as(target),)
+    )
     edges: list[tuple[float, int]] = []
-    for started, over, count in rows:
-        if over + limit.window_s > since:
+    for configuration, name, started, over, count in rows:
+        if name in names[configuration] and over + limit.window_s > since:
             edges += [(max(started, since), count), (over + limit.window_s, -count)]
     most = depth = 0
     for _, change in sorted(edges):  # at one moment ends come before starts: a window holds one of its two ends
@@ -71,15 +103,29 @@ def peak(db: sqlite3.Connection, target: str, limit: RateLimit, since: float) ->
     return most
 
 
-def _held(db: sqlite3.Connection, target: str, name: str, hold_s: float, now: float) -> list[_Hold]:
-    """What is taken of a limit, the first to go first; a hold that has become longer since counts as the longer one."""
+def _names(db: sqlite3.Connection, limit: RateLimit) -> Mapping[int, frozenset[str]]:
+    """For each configuration that has made a hold, the names by which it counts the calls of this limit."""
+    rows = db.execute("SELECT id, limits FROM configurations")
+    return {id_: counting(limit, map(RateLimit.from_json, json.loads(limits))) for id_, limits in rows}
+
+
+def _held(db: sqlite3.Connection, target: str, limit: RateLimit, now: float, but: str = "") -> list[_Hold]:
+    """What is taken of a limit, the first to go first, `but` by one permit.
+
+    A hold that has become longer since, or that another configuration made for less, counts as the longer one.
+    """
+    names = _names(db, limit)
     rows = db.execute(
-        """SELECT over + max(hold_s, :hold_s) AS until, slots, holds.share,
+        """SELECT configuration, name, over + max(hold_s, :hold_s) AS until, slots, holds.share,
             EXISTS (SELECT 1 FROM permits WHERE id = permit AND settled = 0)
-        FROM holds WHERE target = :target AND name = :name AND until > :now ORDER BY until""",
-        {"hold_s": hold_s, "target": target, "name": name, "now": now},
+        FROM holds WHERE target = :target AND until > :now AND permit != :but ORDER BY until""",
+        {"hold_s": limit.hold_s * CLOCK_RATE, "target": counted_as(target), "now": now, "but": but},
     )
-    return [_Hold(until, slots, share, bool(is_open)) for until, slots, share, is_open in rows]
+    return [
+        _Hold(until, slots, share, bool(is_open))
+        for configuration, name, until, slots, share, is_open in rows
+        if name in names[configuration]
+    ]
 
 
 def _check_room(what: str, held: list[_Hold], needed: int, slots: int, now: float) -> None:
@@ -96,4 +142,4 @@ def _check_room(what: str, held: list[_Hold], needed: int, slots: int, now: floa
             retry_in_s = hold.until - now
     if any(hold.is_open for hold in held):
         retry_in_s = min(retry_in_s, ASK_AGAIN_S)
-    raise NoBudgetError(f"{what}: no room, {needed} needed, {taken} of {slots} taken.", retry_in_s)
+    raise NoBudgetError(f"{what}: no room, {needed} needed, {min(taken, slots)} of {slots} taken.", retry_in_s)

@@ -7,7 +7,7 @@ from typing import Any
 
 from locust.argument_parser import LocustArgumentParser
 
-from probes.options import ENVIRONMENT, RunOptions
+from probes.options import ENVIRONMENT, RunOptions, check_names
 
 HELP = {
     "env": "Name of the environment: config/NAME.yaml",
@@ -57,7 +57,7 @@ def options_from(parsed: Namespace) -> RunOptions:
         config=parsed.smoke_config,
         target_url=parsed.target_url,
         region=parsed.region,
-        checks=tuple(parsed.check),
+        checks=check_names(parsed.check),
         no_browser=parsed.no_browser,
         json_file=parsed.report_json,
         junit_file=parsed.report_junit,

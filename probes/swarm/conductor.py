@@ -22,10 +22,11 @@ from probes.clients.http import HttpClient
 from probes.deadline import CutOff, Deadline
 from probes.errors import LedgerError, NoBudgetError, PausedError
 from probes.files import keep_newest
-from probes.model import Layer, LimitUse, Outcome, Reason, RequestCount, Verdict
+from probes.model import Layer, LimitUse, Outcome, RequestCount, Verdict
 from probes.safety.ledger import Authority, Ledger
 from probes.safety.permits import Meter, Permit
 from probes.swarm.equipment import Equipment, LedgerBrakes
+from probes.swarm.unjudged import heard_from, of_nothing_sent, unjudged
 
 AnyCheck = Check[Any]
 
@@ -52,18 +53,30 @@ class Progress(Protocol):
         """Something that a person who watches would want to know."""
 
 
+class Span:
+    """The time that a run has, and when its checks and their clean-up must be done."""
+
+    def __init__(self, seconds: float) -> None:
+        self.ends = Deadline(seconds - LAST_ORDERS_S)
+        self.cleanup_ends = Deadline(seconds - 0.3)
+
+
 class Conductor:
-    """Runs each check on a permit, within the run's time, and keeps count."""
+    """Runs each check on a permit, within the run's time, and keeps count.
+
+    After `begin_run` all checks share one run's time; without it each run of a check has that time for itself.
+    """
 
     def __init__(self, equipment: Equipment, browser: Browser | None, no_browser: str) -> None:
         self.equipment = equipment
         self._browser, self._no_browser = browser, no_browser
         settings = equipment.settings
         self.begun_at = time.monotonic()
-        self._ends = Deadline(settings.run.timeout - LAST_ORDERS_S)
-        self._cleanup_ends = Deadline(settings.run.timeout - 0.3)
+        self._run_s = settings.run.timeout
+        self._shared: Span | None = None
         self._http_lane = BoundedSemaphore(1)
         self._browser_lane = BoundedSemaphore(1)
+        self._at_browser = ""
         self._greenlets: dict[str, gevent.Greenlet[..., Verdict]] = {}
         self._over = ""
         self._sent = 0
@@ -89,45 +102,79 @@ class Conductor:
         except LedgerError as problem:
             self.trouble = str(problem)
 
+    def begin_run(self) -> Span:
+        """Let the run's time begin; a second call changes nothing."""
+        self._shared = self._shared or Span(self._run_s)
+        return self._shared
+
     def run_check(self, name: str, progress: Progress) -> Verdict:
-        """Run a check to its verdict, in a greenlet of its own: whoever waits here may be killed without harm to it."""
-        greenlet = gevent.spawn(self._run, name, progress)
-        self._greenlets[name] = greenlet
+        """Run a check to its verdict, in a greenlet of its own: whoever waits here may be killed without harm to it.
+
+        Where it is under way, or has ended while nobody waited, that is the run whose verdict is returned.
+        """
+        greenlet = self._greenlets.get(name)
+        if greenlet is None:
+            if self._over:
+                return self.verdict_of(name)
+            greenlet = self._start(name, progress)
         greenlet.join()
-        return self.verdict_of(name)
+        verdict = heard_from(greenlet, name, self._silent)
+        if self._greenlets.get(name) is greenlet:
+            del self._greenlets[name]
+        return verdict
+
+    def _start(self, name: str, progress: Progress) -> gevent.Greenlet[..., Verdict]:
+        span = self._shared or Span(self._run_s)
+        greenlet = gevent.spawn(self._run, name, progress, span)
+        self._greenlets[name] = greenlet
+        if span is not self._shared:
+            watch = gevent.spawn(self._cut_off_in_time, name, greenlet, span)
+            greenlet.link(lambda _: watch.kill(block=False))
+        return greenlet
+
+    def _cut_off_in_time(self, name: str, greenlet: gevent.Greenlet[..., Verdict], span: Span) -> None:
+        gevent.sleep(max(0.0, span.ends.remaining()))
+        if self._at_browser == name:
+            self._calm_browser(self._late, span.cleanup_ends.remaining())
+        greenlet.kill(CutOff(self._late), block=False)
+
+    @property
+    def _late(self) -> str:
+        return f"not finished within the run's {self._run_s:.0f} s"
+
+    @property
+    def _silent(self) -> str:
+        return self._over or "no time left in this run"
 
     def verdict_of(self, name: str) -> Verdict:
         """The verdict of a check that has ended, or what is to be said of one that never began or broke."""
-        greenlet = self._greenlets.get(name)
-        if greenlet is not None and isinstance(greenlet.value, Verdict):
-            return greenlet.value
-        if greenlet is not None and greenlet.dead and greenlet.exception is not None:
-            return _unjudged(name, Outcome.ERROR, Layer.HTTP, f"the probe broke: {type(greenlet.exception).__name__}")
-        return _unjudged(name, Outcome.SKIPPED, Layer.BUDGET, self._over or "no time left in this run")
+        return heard_from(self._greenlets.get(name), name, self._silent)
 
     def end(self, why: str, *, interrupted: bool) -> None:
         """Cut every check off, and wait for their log-outs. A second call only waits."""
+        left_s = CLEANUP_S if self._shared is None else min(CLEANUP_S, self._shared.cleanup_ends.remaining())
+        cleanup_ends = Deadline(left_s)
         if not self._over:
             self._over = why
-            self._calm_browser(why)
+            self._calm_browser(why, left_s)
             for greenlet in self._greenlets.values():
                 if not greenlet.dead:
                     greenlet.kill(CutOff(why, interrupted=interrupted), block=False)
-        gevent.joinall(list(self._greenlets.values()), timeout=max(0.1, min(CLEANUP_S, self._cleanup_ends.remaining())))
+        gevent.joinall(list(self._greenlets.values()), timeout=max(0.1, cleanup_ends.remaining()))
 
-    def _calm_browser(self, why: str) -> None:
+    def _calm_browser(self, why: str, left_s: float) -> None:
         """Let a page send nothing more, and what is on its way be answered: it may be the tokens of a log-in."""
         if self._browser is None:
             return
         self._browser.stop(why)
-        last_words = Deadline(min(LAST_WORDS_S, self._cleanup_ends.remaining() / 2))
+        last_words = Deadline(min(LAST_WORDS_S, left_s / 2))
         while self._browser_lane.locked() and last_words.remaining() > 0:
             gevent.sleep(0.02)
 
     def end_in_time(self) -> None:
         """Wait for the run's end and cut off what is still under way; killed where the run ends earlier."""
-        gevent.sleep(max(0.0, self._ends.remaining()))
-        self.end(f"not finished within the run's {self.equipment.settings.run.timeout:.0f} s", interrupted=False)
+        gevent.sleep(max(0.0, self.begin_run().ends.remaining()))
+        self.end(self._late, interrupted=False)
 
     def heed_pauses(self) -> None:
         """Watch for a pause, this process's own or another's, on behalf of the browser, which has no ledger."""
@@ -170,23 +217,27 @@ class Conductor:
             for limit in limits
         )  # fmt: skip
 
-    def _run(self, name: str, progress: Progress) -> Verdict:
+    def _run(self, name: str, progress: Progress, span: Span) -> Verdict:
+        """The verdict, redacted: Locust's own statistics, files and pages show what it says too."""
+        return self.equipment.redactor.deep(self._run_unredacted(name, progress, span))
+
+    def _run_unredacted(self, name: str, progress: Progress, span: Span) -> Verdict:
         if why := self.equipment.left_out.get(name):
-            return _unjudged(name, Outcome.SKIPPED, Layer.BUDGET, why, configured_out=True)
+            return unjudged(name, Outcome.SKIPPED, Layer.BUDGET, why, configured_out=True)
         check = self.equipment.checks[name]
         try:
-            return self._run_on_permit(check, progress)
+            return self._run_on_permit(check, progress, span)
         except LedgerError as problem:
-            return _unjudged(name, Outcome.ERROR, Layer.BUDGET, f"no ledger, so nothing is sent: {problem.message}")
+            return unjudged(name, Outcome.ERROR, Layer.BUDGET, f"no ledger, so nothing is sent: {problem.message}")
         except CutOff as cut:
             why = cut.why
         except PausedError as paused:
             why = f"paused: {paused.message}"
         except NoBudgetError as empty:
             why = f"no budget: {empty.message}"
-        return _unjudged(name, Outcome.SKIPPED, Layer.BUDGET, why)
+        return unjudged(name, Outcome.SKIPPED, Layer.BUDGET, why)
 
-    def _run_on_permit(self, check: AnyCheck, progress: Progress) -> Verdict:
+    def _run_on_permit(self, check: AnyCheck, progress: Progress, span: Span) -> Verdict:
         """Ask until there is room, or the run's time is over: waiting counts against no check's time-out.
 
         Nothing is held while waiting for room, so that a check without budget keeps no other one waiting.
@@ -195,14 +246,14 @@ class Conductor:
         while True:
             with self._lanes(check):
                 try:
-                    permit = self._grant(check)
+                    permit = self._grant(check, span)
                 except NoBudgetError as empty:
                     wait_s = max(POLL_S, min(empty.retry_in_s, 1.0))
-                    if self._ends.remaining() < max(wait_s, min(empty.retry_in_s, 1e6)):
+                    if span.ends.remaining() < max(wait_s, min(empty.retry_in_s, 1e6)):
                         raise
                     note = f"{check.name} waits for budget: {empty.message}"
                 else:
-                    return self._execute(check, permit, progress)
+                    return self._execute(check, permit, progress, span)
             if not told:
                 progress.note(self.equipment.redactor.text(note))
                 told = True
@@ -214,31 +265,34 @@ class Conductor:
         with ExitStack() as lanes:
             if check.uses_browser and self._browser is not None:
                 lanes.enter_context(self._browser_lane)
+                self._at_browser = check.name
             if not check.browser:
                 lanes.enter_context(self._http_lane)
             yield
 
-    def _grant(self, check: AnyCheck) -> Permit:
+    def _grant(self, check: AnyCheck, span: Span) -> Permit:
         if self._authority is None:
             raise LedgerError(self.trouble)
         own, cleanup = check.quota()
         return self._authority.grant(
             check.name, quota=own, cleanup=cleanup, account=check.account,
-            deadline_s=self._permit_s(check), cleanup_s=CLEANUP_S,
+            deadline_s=self._permit_s(check, span), cleanup_s=CLEANUP_S,
         )  # fmt: skip
 
-    def _execute(self, check: AnyCheck, permit: Permit, progress: Progress) -> Verdict:
+    def _execute(self, check: AnyCheck, permit: Permit, progress: Progress, span: Span) -> Verdict:
         assert self._authority is not None  # noqa: S101 - it has granted the permit
         meter = self._authority.meter(permit)
         try:
-            return execute(check, self._tools(check, meter), lambda number: progress.attempt(check.name, number))
+            tools = self._tools(check, meter, span)
+            verdict = execute(check, tools, lambda number: progress.attempt(check.name, number))
+            return verdict if meter.usage().sent else of_nothing_sent(verdict)
         finally:
             self._settle(permit, meter)
 
-    def _permit_s(self, check: AnyCheck) -> float:
+    def _permit_s(self, check: AnyCheck, span: Span) -> float:
         """How long a permit must last: the check's own time, and where requests wait for each other, all there is."""
         spaced = any(limit.spaced for limit in self.equipment.settings.rate_limits)
-        left = max(0.1, self._ends.remaining())
+        left = max(0.1, span.ends.remaining())
         return left if spaced else min(left, check.options.timeout + 0.5)
 
     def _settle(self, permit: Permit, meter: Meter) -> None:
@@ -252,7 +306,7 @@ class Conductor:
         except LedgerError as problem:  # the reservation then counts wholly until its end: less is sent, not more
             self.trouble = str(problem)
 
-    def _tools(self, check: AnyCheck, meter: Meter) -> Tools:
+    def _tools(self, check: AnyCheck, meter: Meter, span: Span) -> Tools:
         equipment = self.equipment
         assert self._ledger is not None and self._authority is not None  # noqa: S101, PT018 - _run_on_permit has looked
         brakes = LedgerBrakes(self._ledger, self._authority, equipment.settings, equipment.target)
@@ -267,8 +321,8 @@ class Conductor:
         return Tools(
             settings=equipment.settings,
             meter=meter,
-            deadline=Deadline(check.options.timeout, self._ends),
-            cleanup_deadline=self._cleanup_ends,
+            deadline=Deadline(check.options.timeout, span.ends),
+            cleanup_deadline=span.cleanup_ends,
             new_client=new_client,
             sessions=equipment.open_sessions(),
             trace_id=equipment.run_id,
@@ -279,8 +333,3 @@ class Conductor:
             screenshot_path=str(shots / f"{equipment.run_id}-{check.name}.png"),
             sleep=gevent.sleep,
         )
-
-
-def _unjudged(name: str, outcome: Outcome, layer: Layer, rule: str, *, configured_out: bool = False) -> Verdict:
-    reason = Reason(name, layer, rule)
-    return Verdict(name, outcome, attempts=0, reason=reason, configured_out=configured_out)

@@ -1,18 +1,23 @@
-"""`smokeprobe run`: the same locustfile, by Locust's own main, quietly."""
+"""`smokeprobe run`: the same locustfile, by Locust's own main, quietly, and gone as soon as all is said."""
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import sys
 from typing import NoReturn
 
 from probes.config.load import shipped
-from probes.options import RunOptions
+from probes.options import ENVIRONMENT, RunOptions
 from probes.swarm.prewarm import prewarm
 
 
 def drive(options: RunOptions) -> NoReturn:
     """Run all checks once. Ends the process with the run's exit code."""
+    # what is meant for Locust's own command is not meant for us, and our options have been read
+    for name in [name for name in os.environ if name.startswith("LOCUST_") or name in ENVIRONMENT.values()]:
+        del os.environ[name]
     prewarm(options)
 
     from locust.main import main
@@ -25,5 +30,18 @@ def drive(options: RunOptions) -> NoReturn:
     locustfile = str(shipped("locustfiles") / "production_smoke.py")
     conf = str(shipped("config") / "locust" / "scheduled.conf")
     sys.argv = ["locust", "-f", locustfile, "--config", conf, "--skip-log-setup", *arguments_for(options)]
-    main()
-    sys.exit(0)
+    try:
+        main()
+    except SystemExit as end:
+        leave(end.code)
+    leave(0)
+
+
+def leave(code: str | int | None) -> NoReturn:
+    """End the process without taking the interpreter apart, which takes longer than many a check."""
+    if isinstance(code, str):
+        sys.stderr.write(f"{code}\n")
+    atexit._run_exitfuncs()  # noqa: SLF001 - what has children ends them here; nothing public runs these
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))

@@ -129,13 +129,13 @@ class LedgerBrakes:
         self._authority.stop_all(why)
 
     def asked_to_slow_down(self, method: str, path: str, seconds: float) -> None:
-        """A call was throttled: no new permit for any limit that covers it, until then."""
-        names = [limit.name for limit in self._settings.rate_limits if limit.covers_call(method, path)]
-        self._ledger.back_off(self._target, names, seconds, f"the target asked to slow down for {seconds:.0f} s")
+        """A call was throttled: nothing but log-outs on any limit that covers it, under whatever permit, until then."""
+        limits = [limit for limit in self._settings.rate_limits if limit.covers_call(method, path)]
+        self._ledger.back_off(self._target, limits, seconds, f"the target asked to slow down for {seconds:.0f} s")
 
     def limit_seen(self, method: str, path: str, requests_per_window: int) -> None:
         """A live header speaks of the limit that names this call most exactly; it can only lower the ceiling."""
         covering = [limit for limit in self._settings.rate_limits if limit.covers_call(method, path)]
         exact = [limit for limit in covering if any(call.path == path for call in limit.covers)]
         for limit in (exact or covering)[:1]:
-            self._ledger.observe(self._target, limit.name, requests_per_window)
+            self._ledger.observe(self._target, limit, requests_per_window)

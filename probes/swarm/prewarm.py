@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -36,9 +37,11 @@ def prewarm(options: RunOptions) -> None:
         data["target"]["url"] = options.target_url or data["target"]["url"]
         settings = Settings.model_validate(data)
         chromium = find_chromium(os.environ)
-        PREWARMED.set(Browser(chromium, guard_rules(settings), user_agent_suffix=user_agent(settings)))
+        browser = Browser(chromium, guard_rules(settings), user_agent_suffix=user_agent(settings))
     except (SmokeprobeError, ValidationError, KeyError, TypeError, AttributeError):
         return
+    atexit.register(browser.close)  # where the run does not come so far as to close it
+    PREWARMED.set(browser)
 
 
 def _seems_to_need_it(name: str, raw: Mapping[str, Any], options: RunOptions) -> bool:

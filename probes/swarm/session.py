@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -15,16 +14,19 @@ from rich.console import Console
 
 from probes.clients.browser import Browser
 from probes.errors import SmokeprobeError
-from probes.model import Verdict
+from probes.model import Layer, Outcome, Verdict
 from probes.pipeline import Pipeline, Readers, RunFacts, decode, publish
 from probes.reports.progress import live
 from probes.swarm.conductor import Conductor
 from probes.swarm.dispatcher import OneUserPerCheck
 from probes.swarm.equipment import Equipment
+from probes.swarm.signals import remembered, stopping_signals
+from probes.swarm.unjudged import unjudged
 
 if TYPE_CHECKING:
     from locust.env import Environment
     from locust.runners import Runner
+    from locust.web import WebUI
 
 VERDICT_MESSAGE = "smokeprobe_verdict"
 TICK_S = 0.1
@@ -44,8 +46,8 @@ class SmokeSession:
         self._pipeline = Pipeline(self.checks, equipment.redactor, self._progress)
         self._started_at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         self._conductor: Conductor | None = None
-        self._begun: set[str] = set()
         self._signal = 0
+        self._timed = False
         self._ending = False
         self._ended = Event()
         self._greenlets: list[gevent.Greenlet[..., Any]] = []
@@ -54,20 +56,28 @@ class SmokeSession:
         """Listener's work at Locust's `init`: clamp the users, take verdicts, mind the time and the signals."""
         environment.dispatcher_class = OneUserPerCheck  # before Locust makes its dispatcher, at the first start
         self._conductor = Conductor(self.equipment, browser, no_browser)
-        runner = _runner(environment)
-        runner.register_message(VERDICT_MESSAGE, self._on_verdict)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        _runner(environment).register_message(VERDICT_MESSAGE, self._on_verdict)
+        for number in stopping_signals():
             gevent.signal_handler(number, self._on_signal, number, environment)
         self._progress.__enter__()
+        for name in set(self.checks) - self.chosen(environment):
+            self._pipeline.accept(_not_chosen(name))
         self._greenlets += [gevent.spawn(self._tick), gevent.spawn(self._conductor.heed_pauses)]
         if self.once:
-            self._greenlets.append(gevent.spawn(self._end_in_time, environment))
+            environment.events.test_start.add_listener(self._on_start)
+        if came_early := remembered():
+            self._conductor.end("interrupted", interrupted=True)
+            self._on_signal(came_early, environment)
+
+    def chosen(self, environment: Environment) -> frozenset[str]:
+        """The checks whose user classes Locust was told to run: all of them, unless its command line names some."""
+        classes = {user_class.__name__ for user_class in environment.user_classes}
+        return frozenset(name for name in self.checks if class_name(name) in classes)
 
     def run_check(self, name: str) -> Verdict | None:
         """Run a check to its verdict; None where it has had its turn already, however often users are dispatched."""
-        if self._conductor is None or (self.once and name in self._begun):
+        if self._conductor is None or (self.once and name not in self._pipeline.missing):
             return None
-        self._begun.add(name)
         self._progress.started(name)
         return self._conductor.run_check(name, self._progress)
 
@@ -85,8 +95,7 @@ class SmokeSession:
             self._ended.set()
 
     def _end(self, environment: Environment, conductor: Conductor) -> None:
-        interrupted = bool(self._signal)
-        conductor.end("interrupted" if interrupted else "stopped", interrupted=interrupted)
+        conductor.end("interrupted" if self._signal else "stopped", interrupted=True)
         for name in self._pipeline.missing:
             self._pipeline.accept(conductor.verdict_of(name))
         gevent.killall(self._greenlets, block=False)
@@ -124,6 +133,16 @@ class SmokeSession:
     def _quit(self, environment: Environment) -> None:
         # not from within the greenlet that Locust is going to kill
         gevent.spawn(_runner(environment).quit)
+        if environment.web_ui is not None:
+            gevent.spawn(_stop_web_ui, environment.web_ui)
+
+    def _on_start(self, environment: Environment, **_: Any) -> None:
+        """Locust starts: at once, or when somebody presses a button. From now on the run's time counts."""
+        assert self._conductor is not None  # noqa: S101 - begin() has set it
+        self._conductor.begin_run()
+        if not self._timed:
+            self._timed = True
+            self._greenlets.append(gevent.spawn(self._end_in_time, environment))
 
     def _end_in_time(self, environment: Environment) -> None:
         assert self._conductor is not None  # noqa: S101 - begin() has set it
@@ -136,6 +155,22 @@ class SmokeSession:
         while True:
             self._progress.tick()
             gevent.sleep(TICK_S)
+
+
+def class_name(check: str) -> str:
+    """The name of a check's user class."""
+    return "".join(part.title() for part in check.replace("_", "-").split("-")) + "Probe"
+
+
+def _not_chosen(name: str) -> Verdict:
+    return unjudged(name, Outcome.SKIPPED, Layer.BUDGET, "left out on Locust's command line", configured_out=True)
+
+
+def _stop_web_ui(web_ui: WebUI) -> None:
+    """Locust's main waits for it, where there is one. It may not have started yet."""
+    while getattr(web_ui, "server", None) is None:
+        gevent.sleep(TICK_S)
+    web_ui.stop()
 
 
 def _runner(environment: Environment) -> Runner:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from typing import ClassVar
 
 from locust import User, constant, task
 from locust.exception import StopUser
+from locust.user.users import UserMeta
 
 from probes.errors import SmokeprobeError
 from probes.model import Outcome, Step, Verdict
 from probes.pipeline import encode
-from probes.swarm.session import VERDICT_MESSAGE, SmokeSession
+from probes.swarm.session import VERDICT_MESSAGE, SmokeSession, class_name
 
 
 class StepFailedError(SmokeprobeError):
     """What Locust's statistics show of a step that did not pass."""
 
 
-class ProbeUser(User):
+class _Configured(UserMeta):
+    """What the configuration says of a user class is not for the web UI's REST calls to change."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in {"session", "check", "wait_time"}:
+            raise AttributeError(f"{name} of {self.__name__} comes from the configuration and cannot be changed.")
+        super().__setattr__(name, value)
+
+
+class ProbeUser(User, metaclass=_Configured):
     """Runs one check, once or at its interval. Everything else is decided by the session."""
 
     abstract = True
@@ -28,14 +39,21 @@ class ProbeUser(User):
     @task
     def probe(self) -> None:
         """Run the check and send its verdict."""
-        verdict = self.session.run_check(self.check)
-        if verdict is None:
+        verdict = None
+        try:
+            verdict = self.session.run_check(self.check)
+            if verdict is not None:
+                self._tell(verdict)
+        except Exception as problem:  # noqa: BLE001 - Locust would show it as it is, and run the task again at once
+            text = self.session.equipment.redactor.text(f"{type(problem).__name__}: {problem}")
+            logging.getLogger(__name__).error("the user of check %s broke: %s", self.check, text)  # noqa: TRY400 - that is all
+        if verdict is None or self.session.once:
             raise StopUser
+
+    def _tell(self, verdict: Verdict) -> None:
         for step in verdict.steps:
             self._fire(verdict, step)
         self.environment.runner.send_message(VERDICT_MESSAGE, encode(verdict))
-        if self.session.once:
-            raise StopUser
 
     def _fire(self, verdict: Verdict, step: Step) -> None:
         bad = step.outcome not in {Outcome.PASSED, Outcome.SKIPPED}
@@ -54,8 +72,7 @@ def probe_classes(session: SmokeSession) -> dict[str, type[ProbeUser]]:
     settings = session.equipment.settings
     classes = {}
     for name in session.checks:
-        class_name = "".join(part.title() for part in name.replace("_", "-").split("-")) + "Probe"
         wait_time = constant(settings.every(settings.checks[name]))
         body = {"session": session, "check": name, "wait_time": wait_time, "__doc__": f"Probes `{name}`."}
-        classes[class_name] = type(class_name, (ProbeUser,), body)
+        classes[class_name(name)] = type(class_name(name), (ProbeUser,), body)
     return classes

@@ -44,9 +44,9 @@ class Talk:
         self.sock.sendall(data)
         self.server.bytes_sent += len(data)
 
-    def drip(self, data: bytes, every_s: float) -> None:
-        for byte in data:
-            self.send(bytes([byte]))
+    def drip(self, data: bytes, every_s: float, size: int = 1) -> None:
+        for start in range(0, len(data), size):
+            self.send(data[start : start + size])
             if self.server.over.wait(every_s):
                 return
 
@@ -97,6 +97,45 @@ def routes(answers: dict[str, bytes]) -> Handler:
             talk.send(answers.get(f"{method} {path}", b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"))
 
     return handle
+
+
+@dataclass
+class HandMadeTLS:
+    """A handler that speaks TLS itself, so that it can drip what TLS has made of an answer or of its own handshake."""
+
+    context: ssl.SSLContext
+    answer: bytes
+    drips: str  # what is dripped: "handshake" or "answer"
+    every_s: float
+    size: int = 1  # bytes in a drip
+
+    def __call__(self, talk: Talk) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = self.context.wrap_bio(incoming, outgoing, server_side=True)
+
+        def flush(part: str) -> None:
+            data = outgoing.read()
+            if part == self.drips:
+                talk.drip(data, self.every_s, self.size)
+            elif data:
+                talk.send(data)
+
+        def read(part: str, ask: Callable[[], bytes | None]) -> bytes | None:
+            while True:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    return ask()
+                flush(part)
+                data = talk.sock.recv(65536)
+                if not data:
+                    raise ConnectionAbortedError
+                incoming.write(data)
+
+        read("handshake", tls.do_handshake)
+        flush("handshake")
+        while request := read("", lambda: tls.read(65536)):
+            talk.server.requests.append(request)
+            tls.write(self.answer)
+            flush("answer")
 
 
 def redirect(location: str, status: int = 302) -> bytes:
@@ -174,3 +213,17 @@ def refusing_port() -> Iterator[int]:
     with contextlib.closing(socket.socket()) as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()[1]
+
+
+@contextlib.contextmanager
+def silent_port() -> Iterator[int]:
+    """A port on loopback where nothing answers, not even with a refusal: a queue that is full drops every SYN."""
+    with contextlib.closing(socket.socket()) as full, contextlib.ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):
+            sock = waiting.enter_context(contextlib.closing(socket.socket()))
+            sock.settimeout(0)
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(full.getsockname())
+        yield full.getsockname()[1]

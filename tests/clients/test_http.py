@@ -92,6 +92,21 @@ def test_what_the_guard_refuses_is_not_sent() -> None:
     assert server.requests[0].endswith(b'{"a": 1}')
 
 
+def test_a_header_that_makes_another_method_of_a_request_is_not_sent() -> None:
+    with RawServer(always(OK)) as server:
+        tested = rig(server.url)
+        with pytest.raises(RefusedError, match="makes another method"):
+            tested.get(headers={"X-HTTP-Method-Override": "DELETE"})
+    assert (tested.sent, server.requests) == (0, [])
+
+
+def test_a_503_with_retry_after_asks_to_slow_down_too() -> None:
+    with RawServer(always(b"HTTP/1.1 503 X\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n")) as server:
+        tested = rig(server.url)
+        assert not tested.get("/busy").throttled
+    assert tested.brakes.asked == [("slow down", "GET", "/busy", 7.0)]
+
+
 def test_the_quota_holds_for_whatever_is_asked() -> None:
     with RawServer(always(OK)) as server:
         tested = rig(server.url, quota={"all": 2})
@@ -387,7 +402,13 @@ def test_what_an_answer_asks_for_is_heeded(headers: dict[str, str], asked: list[
 
 @pytest.mark.parametrize(
     ("after", "seconds"),
-    [("Retry-After: 5\r\n", 5.0), ("Retry-After: 0\r\n", 60.0), ("Retry-After: soon\r\n", 60.0), ("", 60.0)],
+    [
+        ("Retry-After: 5\r\n", 5.0),
+        ("Retry-After: 0\r\n", 60.0),
+        ("Retry-After: soon\r\n", 60.0),
+        ("Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\n", LONGEST_PAUSE_S),
+        ("", 60.0),
+    ],
 )
 def test_429_means_slow_down(after: str, seconds: float) -> None:
     with RawServer(always(f"HTTP/1.1 429 Too Many\r\n{after}Content-Length: 0\r\n\r\n".encode())) as server:
@@ -440,7 +461,13 @@ def test_bot_walls_are_known_by_their_headers(headers: dict[str, str], *, challe
         ("-5", None),
         ("nan", None),
         ("inf", None),
-        ("1e999", None),
+        ("1e999", LONGEST_PAUSE_S),
+        ("1" + "0" * 400, LONGEST_PAUSE_S),
+        ("1" + "0" * 400 + " GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_PAUSE_S),
+        ("Fri, 31 Dec 9999 23:59:59 -2300", LONGEST_PAUSE_S),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2030 00:00:00 +99999999999999999999", None),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
         ("Wed, 99 Oct 2015 07:28:00 GMT", None),
         ("2015-10-21T07:28:00Z", None),
@@ -462,7 +489,7 @@ def test_retry_after_as_a_date_to_come() -> None:
 )
 def test_any_retry_after_is_read_or_passed_over(value: str) -> None:
     seconds = retry_after_s(value)
-    assert seconds is None or 0 <= seconds < float("inf")
+    assert seconds is None or 0 <= seconds <= LONGEST_PAUSE_S
 
 
 # --- bodies as JSON ---

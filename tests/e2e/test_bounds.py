@@ -94,6 +94,20 @@ def test_without_a_browser_the_other_checks_are_judged(runner: Runner, tmp_path:
     assert ran.layer("homepage") == ran.layer("login") == "browser"
 
 
+def test_without_a_folder_for_temporary_files_the_other_checks_are_judged(runner: Runner, tmp_path: Path) -> None:
+    nowhere = (
+        "import tempfile\ntempfile._candidate_tempdir_list = lambda: ['/nonexistent']\n"  # root may write anywhere
+    )
+    (tmp_path / "sitecustomize.py").write_text(nowhere)
+
+    ran = runner.run(env={"PYTHONPATH": str(tmp_path)})
+
+    assert_only_the_browser_failed(ran.code, {check: ran.outcome(check) for check in CHECKS})
+    assert "no folder for its temporary files" in ran.reason("homepage")
+    assert "TMPDIR" in ran.reason("homepage")
+    assert "Traceback" not in ran.stderr
+
+
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_a_browser_that_dies_or_hangs(number: signal.Signals, target: StandIn, runner: Runner, tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ IN_BROWSER = frozenset(
 )
 """Where a page's trouble is the answer's, the probe names that, and not the browser that met it."""
 
-QUICK = frozenset({"page-500", "page-console-error", "page-missing-element", "page-subresource-404", "page-writes"})
-"""Faults of a page that are tested each time; of their kind there are many more, and a browser takes its time."""
+QUICK = frozenset({"edge-503", "page-500", "page-console-error", "page-writes"})
+"""Faults met by a browser that are tested each time; there are many of their kind, and a browser takes its time."""
 
 
 def needs_browser(fault: Fault) -> bool:
@@ -179,7 +179,10 @@ def test_a_fault_of_many_checks(name: str, target: StandIn, runner: Runner) -> N
     assert_right(ran, target, (name,), browser=False)
 
 
-@pytest.mark.parametrize("name", sorted(set(WEB_ALONE) - {"throttled-429", "pause-header"}))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=_quick_or_slow((n,))) for n in sorted(set(WEB_ALONE) - {"throttled-429", "pause-header"})],
+)
 def test_a_fault_of_all_checks(name: str, target: StandIn, runner: Runner) -> None:
     target.set_faults(name)
 

@@ -95,6 +95,60 @@ def test_a_thousand_users_change_nothing(target: StandIn, runner: Runner, tmp_pa
     assert paths.count("/api/v1/test") == 2
 
 
+def test_one_user_is_one_of_each_check(target: StandIn, runner: Runner, tmp_path: Path) -> None:
+    ended, report = run(runner, tmp_path, "--no-browser", "-u", "1")
+
+    assert ended == 0, report
+    assert {check["name"] for check in report["checks"]} == set(CHECKS)
+    assert_left_nothing(target)
+
+
+def test_classes_that_are_not_chosen_are_left_out(target: StandIn, runner: Runner, tmp_path: Path) -> None:
+    ended, report = run(runner, tmp_path, "HealthProbe")
+
+    assert ended == 0, report
+    outcomes = {check["name"]: check["outcome"] for check in report["checks"]}
+    assert outcomes == dict.fromkeys(CHECKS, "skipped") | {"health": "passed"}
+    assert report["duration_s"] < 20
+    assert {entry["path"] for entry in target.ledger()} == {"/health", "/api/v1/health", "/api/v1/status"}
+
+
+def test_locusts_own_end_fails_nothing(target: StandIn, runner: Runner, tmp_path: Path) -> None:
+    target.set_faults("hang")
+
+    ended, report = run(runner, tmp_path, "--no-browser", "--run-time", "1s")
+
+    assert ended == 3, report
+    assert {check["outcome"] for check in report["checks"]} <= {"error", "skipped"}
+
+
+def test_what_is_meant_for_locust_does_not_reach_a_run(runner: Runner) -> None:
+    ran = runner.run(
+        *("--no-browser", "--check", "api"),
+        env={"LOCUST_RUN_TIME": "1s", "LOCUST_USER_CLASSES": "HealthProbe", "LOCUST_TAGS": "none"},
+    )
+
+    assert ran.code == 0, ran.story()
+    assert ran.outcome("api") == "passed"
+
+
+EMPTY = {"SMOKEPROBE_ALLOW_DEGRADED": "", "SMOKEPROBE_REGION": "", "SMOKEPROBE_SHARE": " ", "SMOKEPROBE_HTML_FILE": ""}
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_the_environment_means_the_same_to_both(plain: bool, runner: Runner, tmp_path: Path) -> None:
+    env = {**EMPTY, "SMOKEPROBE_NO_BROWSER": "", "SMOKEPROBE_CHECK": "health  enhancement"}
+    if plain:
+        ended, report = run(runner, tmp_path, **env)
+    else:
+        ran = runner.run(env=env)
+        ended, report = ran.code, ran.report
+
+    assert ended == 0, report
+    passed = {check["name"] for check in report["checks"] if check["outcome"] == "passed"}
+    assert passed == {"health", "enhancement"}
+
+
 def test_the_health_checks_alone(target: StandIn, runner: Runner, tmp_path: Path) -> None:
     ended, report = run(runner, tmp_path, file="production_health_checks.py")
 

@@ -378,7 +378,7 @@ class BudgetMachine(RuleBasedStateMachine):
     )
     def target_states_its_limit(self, process: int, name: str, percent: int) -> None:
         (one_limit,) = (one for one in LIMITS if one.name == name)
-        self.ledgers[process].observe(TARGET, name, one_limit.requests * percent // 100)
+        self.ledgers[process].observe(TARGET, one_limit, one_limit.requests * percent // 100)
 
 
 SETTINGS = settings(

@@ -13,7 +13,17 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url as urllib3_parse
 
 from probes.errors import RefusedError
-from probes.safety.guard import READ_ONLY, Endpoint, Guard, GuardRules, host_listed, parse_url, split_host
+from probes.safety.guard import (
+    READ_ONLY,
+    Endpoint,
+    Guard,
+    GuardRules,
+    check_headers,
+    counted_as,
+    host_listed,
+    parse_url,
+    split_host,
+)
 from probes.safety.limits import normal_path
 
 TARGET = "https://example.com"
@@ -125,6 +135,33 @@ def test_another_method_is_no_exception(method: str) -> None:
 )
 def test_an_exception_holds_at_the_targets_own_origin_only(origin: str) -> None:
     assert not allows("POST", f"{origin}/api/v1/enhance")
+
+
+@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "x-http-method", "X_Method_Override"])
+def test_a_header_that_makes_another_method_of_a_request_is_refused(name: str) -> None:
+    check_headers(["X-Edge", "Method"])
+    with pytest.raises(RefusedError, match=f"{name} makes another method"):
+        check_headers(["X-Edge", name])
+
+
+@pytest.mark.parametrize(
+    ("origin", "key"),
+    [
+        ("https://Example.com", "example.com:443"),
+        ("http://example.com:8080", "example.com:8080"),
+        ("http://127.0.0.1", "localhost:80"),
+        ("http://localhost:8089", "localhost:8089"),
+        ("http://api.localhost.:8089", "localhost:8089"),
+        ("http://[::ffff:7f00:1]:8089", "localhost:8089"),
+        ("http://[2001:db8::1]", "[2001:db8::1]:80"),
+        ("http://[::ffff:a00:1]", "10.0.0.1:80"),
+        ("", ""),
+        ("no url", "no url"),
+    ],
+)
+def test_a_target_is_counted_by_host_and_port(origin: str, key: str) -> None:
+    assert counted_as(origin) == key
+    assert counted_as(key) in {key, origin}
 
 
 def test_a_fragment_is_never_sent_and_changes_nothing() -> None:

@@ -12,12 +12,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
-from probes.errors import LedgerError, NoBudgetError, PausedError
+from probes.errors import LedgerError, NoBudgetError, PausedError, QuotaError
 from probes.safety import ledger_file
 from probes.safety.ledger import HANDOVER_S, KEEP_S, Authority, Ledger
 from probes.safety.limits import CLOCK_RATE, RateLimit
@@ -26,6 +28,7 @@ from tests.safety.budget import ENHANCE, EVERYTHING, SPACED, TARGET, FakeClock, 
 from tests.safety.ledger_child import HAMMER_LIMITS
 
 CALL = ("POST", "/api/v1/enhance")
+OTHER = limit("other", covers="GET /other")
 HOLD_S = 60 * CLOCK_RATE
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +67,7 @@ class TestRoom:
         assert "1 needed, 9 of 9 taken" in str(no_room(ledger, ENHANCE, quota={"enhance": 1}))
 
     def test_is_taken_on_all_limits_or_none(self, ledger: Ledger) -> None:
-        tight = limit("tight", 20)
+        tight = limit("tight", 20, covers="GET /tight")
         reserve(ledger, tight, quota={"tight": 1})
         for _ in range(3):
             assert "limit tight" in str(no_room(ledger, ENHANCE, tight, quota={"enhance": 9, "tight": 1}))
@@ -93,6 +96,42 @@ class TestRoom:
     def test_is_not_needed_where_nothing_is_asked_for(self, ledger: Ledger) -> None:
         reserve(ledger, SPACED, ENHANCE, quota={"enhance": 1})
         reserve(ledger, SPACED, quota={"edge": 1})
+
+    @pytest.mark.parametrize(
+        "alias", ["http://localhost:8089", "http://[::1]:8089", "http://127.8.0.1:8089", "https://a.localhost:8089"]
+    )
+    def test_is_the_same_by_whatever_name_the_target_goes(self, ledger: Ledger, alias: str) -> None:
+        ledger.reserve(replace(permit(ENHANCE, quota={"enhance": 7}), target=alias), share_fraction=1)
+        no_room(ledger, ENHANCE, quota={"enhance": 3})
+        assert ledger.peaks(TARGET, [ENHANCE], 60) == {"enhance": 7}
+        ledger.pause(alias, 60, "asked to", "target")
+        assert ledger.pauses(TARGET)
+
+    def test_is_apart_for_each_port(self, ledger: Ledger) -> None:
+        other = replace(permit(ENHANCE, quota={"enhance": 9}), target="http://localhost:8090")
+        ledger.reserve(other, share_fraction=1)
+        reserve(ledger, ENHANCE, quota={"enhance": 9})
+
+    @pytest.mark.parametrize("covers", ["POST /api/v1/enhance", "POST /api/v1/%65nhance", "* /api/*", "POST /*"])
+    def test_is_the_same_whatever_the_limit_is_called(self, ledger: Ledger, covers: str) -> None:
+        reserve(ledger, limit("any-name", covers=covers), quota={"any-name": 7})
+        no_room(ledger, ENHANCE, quota={"enhance": 3})
+        assert ledger.peaks(TARGET, [ENHANCE], 60) == {"enhance": 7}
+        reserve(ledger, ENHANCE, quota={"enhance": 2})
+
+    def test_is_counted_by_calls_where_another_configuration_uses_the_name_for_others(self, ledger: Ledger) -> None:
+        reserve(ledger, limit("enhance", covers="GET /other"), quota={"enhance": 9})
+        reserve(ledger, ENHANCE, quota={"enhance": 9})
+
+    def test_is_taken_wholly_by_a_permit_of_a_configuration_that_spaces_the_calls(self, ledger: Ledger) -> None:
+        spaced = limit("spaced", 10, 1)
+        reserve(ledger, spaced, quota={"spaced": 8})
+        no_room(ledger, ENHANCE, quota={"enhance": 2})
+
+    def test_of_one_configurations_limits_is_not_taken_twice(self, ledger: Ledger) -> None:
+        reserve(ledger, ENHANCE, EVERYTHING, quota={"enhance": 3, "api": 50})
+        reserve(ledger, limit("other"), limit("all", 600, 60, "* /api/v1/*"), quota={"other": 6, "all": 9})
+        no_room(ledger, ENHANCE, EVERYTHING, quota={"enhance": 1, "api": 1})
 
 
 class TestHold:
@@ -250,15 +289,15 @@ class TestPause:
 
     def test_stops_no_permit_for_cleanup_alone(self, ledger: Ledger) -> None:
         ledger.pause(None, None, "maintenance", "hand")
-        ledger.back_off(TARGET, ["enhance"], 60, "429")
+        ledger.back_off(TARGET, [ENHANCE], 60, "429")
         reserve(ledger, ENHANCE, quota={}, cleanup={"enhance": 9}, deadline_s=0)
         no_room(ledger, ENHANCE, quota={}, cleanup={"enhance": 1}, deadline_s=0)
 
 
 class TestBackOff:
     def test_is_of_the_limits_named(self, ledger: Ledger, clock: FakeClock) -> None:
-        ledger.back_off(TARGET, ["enhance"], 30, "429")
-        ledger.back_off(TARGET, ["enhance"], 3, "429 again")
+        ledger.back_off(TARGET, [ENHANCE], 30, "429")
+        ledger.back_off(TARGET, [ENHANCE], 3, "429 again")
         error = no_room(ledger, ENHANCE, quota={"enhance": 1})
         assert (str(error), error.retry_in_s) == ("Nothing is sent on limit enhance for another 30 s: 429", 30)
         reserve(ledger, ENHANCE, EVERYTHING, quota={"api": 1})
@@ -267,29 +306,37 @@ class TestBackOff:
 
     @pytest.mark.parametrize("seconds", [10**9, math.inf, math.nan, -1])
     def test_is_an_hour_at_most(self, ledger: Ledger, seconds: float) -> None:
-        ledger.back_off(TARGET, ["enhance"], seconds, "429")
+        ledger.back_off(TARGET, [ENHANCE], seconds, "429")
         assert no_room(ledger, ENHANCE, quota={"enhance": 1}).retry_in_s == 3600
+
+    def test_is_of_the_calls_by_whatever_name(self, ledger: Ledger) -> None:
+        ledger.back_off("http://localhost:8089", [limit("other", 50)], 30, "429")
+        no_room(ledger, ENHANCE, quota={"enhance": 1})
 
 
 class TestObserved:
+    def test_limit_is_of_the_calls_by_whatever_name(self, ledger: Ledger) -> None:
+        ledger.observe("http://localhost:8089", limit("other"), 50)
+        assert ledger.lowered(TARGET, [ENHANCE]) == (limit(requests=50),)
+
     def test_limit_lowers_the_ceiling(self, ledger: Ledger) -> None:
-        ledger.observe(TARGET, "enhance", 50)
+        ledger.observe(TARGET, ENHANCE, 50)
         assert "room for 4" in str(no_room(ledger, ENHANCE, quota={"enhance": 5}))
         reserve(ledger, ENHANCE, quota={"enhance": 4})
         assert ledger.lowered(TARGET, [ENHANCE, EVERYTHING]) == (limit(requests=50), EVERYTHING)
 
     def test_limit_never_raises_it(self, ledger: Ledger) -> None:
-        ledger.observe(TARGET, "enhance", 50)
-        ledger.observe(TARGET, "enhance", 10_000)
+        ledger.observe(TARGET, ENHANCE, 50)
+        ledger.observe(TARGET, ENHANCE, 10_000)
         assert "room for 9" in str(no_room(ledger, ENHANCE, quota={"enhance": 10}))
 
     def test_limit_counts_what_was_sent_before(self, ledger: Ledger) -> None:
         reserve(ledger, ENHANCE, quota={"enhance": 6})
-        ledger.observe(TARGET, "enhance", 50)
+        ledger.observe(TARGET, ENHANCE, 50)
         no_room(ledger, ENHANCE, quota={"enhance": 1})
 
     def test_limit_may_become_a_spacing(self, ledger: Ledger, clock: FakeClock) -> None:
-        ledger.observe(TARGET, "enhance", 10)
+        ledger.observe(TARGET, ENHANCE, 10)
         assert no_room(ledger, ENHANCE, quota={"enhance": 2}).retry_in_s == 0
         authority = Authority(
             ledger, target=TARGET, share="adhoc", share_fraction=1, limits=(ENHANCE,), region="here", clock=clock
@@ -304,7 +351,7 @@ class TestObserved:
         no_room(ledger, ENHANCE, quota={"enhance": 1})
 
     def test_limit_that_is_nonsense_still_leaves_a_spacing(self, ledger: Ledger) -> None:
-        ledger.observe(TARGET, "enhance", -1)
+        ledger.observe(TARGET, ENHANCE, -1)
         assert ledger.lowered(TARGET, [ENHANCE]) == (limit(requests=1),)
 
 
@@ -330,7 +377,7 @@ class TestReboot:
         meter.over(meter.admit(*CALL), answered=True)
         ledger.settle(granted, meter.usage())
         clock.now += HOLD_S + 0.001
-        ledger.back_off(TARGET, ["other"], 1, "a write, so that the file knows the time")
+        ledger.back_off(TARGET, [ENHANCE], 0, "a write, so that the file knows the time")
         after, _ = rebooted
         reserve(after, ENHANCE, quota={"enhance": 9})
 
@@ -348,7 +395,7 @@ class TestReboot:
         ledger.pause(TARGET, 600, "asked to", "target")
         ledger.pause("http://else", 5, "short", "hand")
         clock.now += 50
-        ledger.back_off(TARGET, ["enhance"], 30, "429")
+        ledger.back_off(TARGET, [ENHANCE], 30, "429")
         after, _ = rebooted
         assert [pause.remaining_s for pause in after.pauses(TARGET)] == [None, 600]
         assert [pause.why for pause in after.pauses("http://else")] == ["for good"]
@@ -371,7 +418,7 @@ class TestPeaks:
             self.send(ledger, clock, lasting_s=1)
         clock.now += 59
         self.send(ledger, clock, lasting_s=1)  # starts 59 s after the third was over, 60 s after the second
-        assert ledger.peaks(TARGET, [ENHANCE, EVERYTHING], KEEP_S) == {"enhance": 3, "api": 0}
+        assert ledger.peaks(TARGET, [ENHANCE, OTHER], KEEP_S) == {"enhance": 3, "other": 0}
 
     def test_count_a_slow_request_in_every_window_that_it_may_have_arrived_in(
         self, ledger: Ledger, clock: FakeClock
@@ -440,6 +487,39 @@ class TestAuthority:
                 meter.admit("GET", "/api/v1/test")
             meter.admit("GET", "/api/v1/test", cleanup=True)
 
+    def test_lets_a_held_permit_send_no_more_than_a_limit_lowered_meanwhile(
+        self, authority: Authority, clock: FakeClock
+    ) -> None:
+        one = {"enhance": 1, "api": 1}
+        granted = authority.grant("api", quota={"enhance": 5, "api": 5}, cleanup=one, deadline_s=99)
+        authority.grant("api", quota=one, cleanup={}, deadline_s=99)
+        meter = authority.meter(granted)
+        meter.over(meter.admit(*CALL), answered=True)
+        authority.ledger.observe(TARGET, ENHANCE, 41)  # 4, of which one is another's, and one kept for clean-up
+        meter.over(meter.admit(*CALL), answered=True)
+        with pytest.raises(QuotaError, match="lowered limit enhance to 41"):
+            meter.admit(*CALL)
+        with pytest.raises(QuotaError, match="lowered limit enhance to 41"):
+            meter.lend({"enhance": 1})
+        meter.admit(*CALL, cleanup=True)
+        meter.admit("GET", "/api/v1/test")
+        clock.now += 61
+        meter.admit(*CALL)
+
+    def test_stops_held_permits_on_a_throttled_limit_until_it_is_over(
+        self, authority: Authority, path: Path, clock: FakeClock
+    ) -> None:
+        quota = {"enhance": 2, "api": 4}
+        meter = authority.meter(authority.grant("api", quota=quota, cleanup=quota, deadline_s=99))
+        Ledger(path, clock, lambda: "boot-1").back_off(TARGET, [ENHANCE], 30, "429")
+        for attempt in (partial(meter.admit, *CALL), partial(meter.lend, {"enhance": 1})):
+            with pytest.raises(QuotaError, match="Nothing is sent on limit enhance for another 30 s: 429"):
+                attempt()
+        meter.admit("GET", "/api/v1/test")
+        meter.admit(*CALL, cleanup=True)
+        clock.now += 30
+        meter.admit(*CALL)
+
     def test_sees_the_pause_of_another_process(self, authority: Authority, path: Path, clock: FakeClock) -> None:
         assert authority.paused() is None
         other = Ledger(path, clock, lambda: "boot-1")
@@ -498,7 +578,7 @@ class TestFile:
         reserve(ledger, quota={})
         with closing(sqlite3.connect(path)) as db:
             db.execute(f"PRAGMA user_version = {ledger_file.VERSION + 1}")
-        with pytest.raises(LedgerError, match="is of version 2, this program knows version 1"):
+        with pytest.raises(LedgerError, match=r"is of version 3, this program knows version 2.*newer version"):
             reserve(ledger, quota={})
 
     def test_that_is_a_directory_is_refused(self, ledger: Ledger, path: Path) -> None:
@@ -522,6 +602,39 @@ class TestFile:
                 reserve(ledger, ENHANCE, quota={"enhance": 9})
             assert ledger.pauses(TARGET) == []
         reserve(ledger, ENHANCE, quota={"enhance": 9})
+
+    def test_that_stays_locked_keeps_nobody_else_waiting(self, path: Path) -> None:
+        """Other greenlets go on; and whoever asks after a wait in vain is told at once."""
+        script = """
+import gevent.monkey; gevent.monkey.patch_all()
+import gevent, sqlite3, sys, time
+from pathlib import Path
+from probes.errors import LedgerError
+from probes.safety import ledger_file
+from probes.safety.ledger import Ledger
+from tests.safety.budget import ENHANCE, permit
+ledger_file.BUSY_S = 0.5
+ledger, ticks, waits = Ledger(Path(sys.argv[1])), [], []
+ledger.pauses("")
+sqlite3.connect(sys.argv[1], isolation_level=None).execute("BEGIN IMMEDIATE")
+def tick():
+    while True:
+        ticks.append(1)
+        gevent.sleep(0.01)
+gevent.spawn(tick)
+for _ in range(20):
+    begun = time.monotonic()
+    try:
+        ledger.reserve(permit(ENHANCE, quota={"enhance": 1}), share_fraction=1)
+    except LedgerError:
+        waits.append(time.monotonic() - begun)
+print(len(ticks), len(waits), max(waits) > 0.4, sum(wait > 0.4 for wait in waits) < 10)
+"""
+        command = [sys.executable, "-c", script, str(path)]
+        ran = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        ticks, *rest = ran.stdout.split()
+        assert int(ticks) >= 3
+        assert rest == ["20", "True", "True"]
 
 
 def child(*args: object) -> str:

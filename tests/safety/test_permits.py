@@ -270,7 +270,7 @@ class TestLending:
         meter = Meter(permit(ENHANCE, SPACED, quota={"enhance": 3, "edge": 3}), clock)
         lent = meter.lend({"enhance": 2, "edge": 2})
         clock.now += 4
-        expected = {"enhance": (Span(4, None),) * 2, "edge": (Span(4, None),)}
+        expected = {"enhance": (Span(4, None),) * 2, "edge": (Span(4, None),) * 2}
         assert meter.usage().spans == expected
         with pytest.raises(QuotaError, match="is due in"):
             meter.admit(*LIST_CALL)  # the sidecar may be sending on the spaced limit

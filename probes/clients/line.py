@@ -1,0 +1,142 @@
+"""One exchange on its way to the target: its deadline, the connection it is given, and its stamps."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from probes.model import Layer, Phases
+from probes.safety.permits import boot_clock
+
+AddressCheck = Callable[[str, str], None]
+Address = tuple[socket.AddressFamily, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFacts:
+    """What is known of a connection since it was made; `rtt_s` is the time of its TCP handshake."""
+
+    rtt_s: float = 0.0
+    tls_version: str = ""
+    certificate_days: float | None = None
+
+
+class Line:
+    """The exchange that is under way on a session: its deadline, how far it came, and when.
+
+    A session has one exchange at a time, so one Line serves all its connections.
+    """
+
+    def __init__(self, check_address: AddressCheck) -> None:
+        self._check_address = check_address
+        self.begin(0.0)
+
+    def begin(self, timeout_s: float) -> None:
+        """Start the clock of a new exchange."""
+        # the permit's clock: while the machine sleeps, the time of both runs on
+        self._ends = boot_clock() + timeout_s
+        self.timeout_s = timeout_s
+        self.stage = Layer.CONNECT
+        self.dns_s = self.connect_s = self.tls_s = None
+        self.sent_at = self.first_byte_at = self.last_byte_at = None
+        self.facts = ConnectionFacts()
+
+    dns_s: float | None
+    connect_s: float | None
+    tls_s: float | None
+    sent_at: float | None
+    first_byte_at: float | None
+    last_byte_at: float | None
+
+    def remaining(self) -> float:
+        """Seconds left for this exchange; raises TimeoutError when there are none."""
+        left = self._ends - boot_clock()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+    def phases(self) -> Phases:
+        """The stamps as durations in milliseconds."""
+        sent, first, last = self.sent_at, self.first_byte_at, self.last_byte_at
+        return Phases(
+            dns_ms=_ms(self.dns_s),
+            connect_ms=_ms(self.connect_s),
+            tls_ms=_ms(self.tls_s),
+            ttfb_ms=None if sent is None or first is None else _ms(first - sent),
+            download_ms=None if first is None or last is None else _ms(last - first),
+        )
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """Resolve, check every address before it is used, and connect; the first that answers is taken."""
+        self.stage = Layer.DNS
+        addresses, self.dns_s = _resolve(host, port, self.remaining())
+        self.stage = Layer.CONNECT
+        last: OSError | None = None
+        for number, (family, sockaddr) in enumerate(addresses):
+            self._check_address(host, str(sockaddr[0]))
+            begun = time.perf_counter()
+            try:
+                # an address that is silent leaves the others their parts of the time
+                sock = _connected(family, sockaddr, self.remaining() / (len(addresses) - number))
+            except OSError as problem:
+                last = problem
+                continue
+            self.connect_s = time.perf_counter() - begun
+            return sock
+        raise last or OSError("no address")
+
+
+def _connected(family: socket.AddressFamily, sockaddr: Any, timeout_s: float) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout_s)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.connect(sockaddr)
+    except BaseException:  # the end of the run too leaves no connection open
+        sock.close()
+        raise
+    return sock
+
+
+def _resolve(host: str, port: int, timeout_s: float) -> tuple[list[Address], float]:
+    """The addresses of a host, and how long it took to find them; raises TimeoutError."""
+    try:
+        ip = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return _look_up(host, port, timeout_s)
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    return [(family, (str(ip), port))], 0.0
+
+
+def _look_up(host: str, port: int, timeout_s: float) -> tuple[list[Address], float]:
+    """Ask the resolver from a thread of its own, which can be left behind: nothing else puts an end to a silent one."""
+    answers: list[tuple[list[Address], float]] = []
+    problems: list[Exception] = []
+
+    def ask() -> None:
+        begun = time.perf_counter()
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as problem:
+            problems.append(problem)
+        else:
+            took_s = time.perf_counter() - begun
+            answers.append(([(family, sockaddr) for family, _, _, _, sockaddr in found], took_s))
+
+    thread = threading.Thread(target=ask, name="resolver", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    for problem in problems:
+        raise problem
+    if not answers:
+        raise TimeoutError("timed out")
+    return answers[0]
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000.0
