@@ -170,8 +170,12 @@ def test_a_pause_by_the_targets_owner_stops_other_runs_and_resume_does_not_lift_
 
 def test_a_pause_that_another_process_was_told_of(target: StandIn, runner: Runner, tmp_path: Path) -> None:
     state = tmp_path / "state"
-    config = write_config(tmp_path / "patient.yaml", {"checks": SHORT | {"health": {"timeout": "20s", "every": "5m"}}})
-    target.set_faults("hang-health")
+    slow_retries = {
+        "run": {"backoff": {"first": "4s", "longest": "8s"}},
+        "checks": SHORT | {"health": {"timeout": "20s", "every": "5m"}},
+    }
+    config = write_config(tmp_path / "patient.yaml", slow_retries)
+    target.set_faults("edge-503")
     with runner.started("--no-browser", "--check", "health", state=state, config=config) as running:
         assert until(target.ledger)
         Ledger(state / "ledger.sqlite3").pause(target.url, 120, "enough for now", "target")

@@ -60,7 +60,7 @@ def test_a_pipe_without_a_reader_costs_one_report(runner: Runner, tmp_path: Path
     os.mkfifo(tmp_path / "pipe")
     ran = runner.run(*QUICK, "--junit-file", str(tmp_path / "pipe"), "--html-file", str(tmp_path / "r.html"))
     assert ran.code == 3, ran.story()
-    assert f"cannot write {tmp_path}/pipe: nobody reads from it." in " ".join(ran.stdout.split())
+    assert f"cannotwrite{tmp_path}/pipe:nobodyreadsfromit." in "".join(ran.stdout.split())  # wrapped wherever it falls
     assert ran.outcome("api") == "passed"
     assert (tmp_path / "r.html").exists()
 
