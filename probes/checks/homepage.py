@@ -59,7 +59,7 @@ class HomepageCheck(Check[HomepageOptions]):
             Expect(name, role=element.role, test_id=element.test_id, css=element.css, text=element.text)
             for name, element in options.elements.items()
         ]
-        visit = Visit((Goto("load", options.path), *looks), self.calls(), options.max_requests)
+        visit = Visit((Goto("load", options.path), *looks), self.calls(), options.max_requests, options.api_calls)
         result = make_visit(probe, visit)
         if result is None:
             return

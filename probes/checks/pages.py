@@ -18,6 +18,7 @@ from probes.config.models import Call, Path, Strict
 from probes.config.units import show_duration
 from probes.errors import PausedError, QuotaError, SmokeprobeError
 from probes.model import JUDGED, Layer, Outcome, Phases, Reason, Step
+from probes.safety.limits import CallPattern
 from probes.safety.permits import boot_clock
 
 NET_LAYERS: tuple[tuple[str, Layer], ...] = (
@@ -64,11 +65,12 @@ WEB_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What a visit does, and the calls that it is declared to make: those are lent to it from the permit."""
+    """What a visit does, and what is lent to it from the permit. `declared` are calls that its pages are to make."""
 
     actions: tuple[Action, ...]
     calls: tuple[PlannedCall, ...]
     max_requests: int
+    declared: tuple[CallPattern, ...]
     login_paths: tuple[str, ...] = ()
     logout_paths: tuple[str, ...] = ()
 
@@ -111,6 +113,7 @@ def _go(probe: Probe, browser: Browser, visit: Visit, on_session: Callable[[str,
         credential_headers=dict([identity.edge] if identity.edge else []),
         login_paths=visit.login_paths,
         logout_paths=visit.logout_paths,
+        calls=visit.declared,
         screenshot_path=tools.screenshot_path,
         since=since,
     )
@@ -289,7 +292,7 @@ def _log_in_once(
         probe.tools.sessions.opened(account.alias, open_tokens)
 
     posts = (PlannedCall("POST", login_path), PlannedCall("POST", logout_path))
-    visit = Visit(actions, (*posts, *web.reads), web.max_requests, (login_path,), (logout_path,))
+    visit = Visit(actions, (*posts, *web.reads), web.max_requests, web.api_calls, (login_path,), (logout_path,))
     ended = good = False
     try:
         result = make_visit(probe, visit, opened)

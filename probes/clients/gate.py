@@ -132,6 +132,7 @@ class Gate:
             frame=event.get("frameId", ""),
             headers=request["headers"],
             hop=hop,
+            follows=before or "",
         )
 
     def _check_reachable(self, asked: Asked, traffic: Traffic) -> None:

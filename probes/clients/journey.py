@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from probes.safety.limits import CallPattern
 from probes.safety.permits import Permit
 
 ELEMENT_TIMEOUT_S = 3.0
@@ -75,8 +76,9 @@ class Journey:
     `permits.boot_clock` from before it was asked for; None: from the call of `Browser.run`). `max_requests` bounds
     everything that is sent, also what no limit covers. `headers` go to the target's own origin only,
     `credential_headers` only where credentials may go too. The answer to a POST to one of `login_paths` opens a
-    session; POSTs to `logout_paths` are sent even when probing is paused. `screenshot_path`: where to write a
-    picture of a failure, or empty for none.
+    session; POSTs to `logout_paths` are sent even when probing is paused. `calls` are what the pages are declared to
+    ask for: one that is asked for and not answered fails. `screenshot_path`: where to write a picture of a failure,
+    or empty for none.
     """
 
     permit: Permit
@@ -87,6 +89,7 @@ class Journey:
     credential_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     login_paths: tuple[str, ...] = ()
     logout_paths: tuple[str, ...] = ()
+    calls: tuple[CallPattern, ...] = ()
     screenshot_path: str = ""
     element_timeout_s: float = ELEMENT_TIMEOUT_S
     since: float | None = None
@@ -102,6 +105,7 @@ class Journey:
             "credential_headers": dict(self.credential_headers),
             "login_paths": list(self.login_paths),
             "logout_paths": list(self.logout_paths),
+            "calls": [str(call) for call in self.calls],
             "screenshot_path": self.screenshot_path,
             "element_timeout_s": self.element_timeout_s,
             "since": self.since,
@@ -119,6 +123,7 @@ class Journey:
             credential_headers=dict(data["credential_headers"]),
             login_paths=tuple(data["login_paths"]),
             logout_paths=tuple(data["logout_paths"]),
+            calls=tuple(map(CallPattern.parse, data["calls"])),
             screenshot_path=str(data["screenshot_path"]),
             element_timeout_s=float(data["element_timeout_s"]),
             since=None if data["since"] is None else float(data["since"]),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from probes.clients.awaited import Awaited, Call
 from probes.clients.journey import Journey
 from probes.clients.page_result import Blocked, FailedRequest, RefusedNavigation, Throttled
 from probes.errors import PausedError, QuotaError, RefusedError
@@ -35,6 +36,7 @@ class Asked:
     frame: str
     headers: Mapping[str, str]
     hop: int = 0  # how many redirects led here
+    follows: str = ""  # the id of the request whose redirect led here
 
     @property
     def bare_url(self) -> str:
@@ -73,6 +75,7 @@ class Traffic:
         self.trouble = asyncio.Event()
         self.trouble_text = ""
         self.quiet_urls: set[str] = set()  # console errors about these are of our making, or said elsewhere
+        self.awaited = Awaited(journey.calls)
         self._emit = emit
         self._stopped = ""
         self._under_way: dict[str, Ticket] = {}
@@ -94,9 +97,12 @@ class Traffic:
         """
         if self.is_page(asked):
             self.document = Document()
+            self.awaited.forget()
         if asked.header("service-worker") == "script":
             raise RefusedError("a service worker: it would send requests of its own")
         endpoint = self.guard.check(asked.method, asked.url)
+        if not self.is_page(asked):
+            self.awaited.asked(asked.id, Call(asked.method, endpoint.path, asked.kind.lower()), asked.follows)
         cleanup = asked.method == "POST" and self._is_call(endpoint, self.journey.logout_paths)
         if not self.guard.is_target(endpoint):
             self._check_other(asked)
@@ -112,6 +118,7 @@ class Traffic:
 
     def refused(self, asked: Asked, error: RefusedError) -> None:
         """The guard forbids it."""
+        self.awaited.answered(asked.follows)
         self.quiet_urls.add(asked.url)
         if self.is_page(asked):
             self.refused_navigation = RefusedNavigation(asked.bare_url, error.message, asked.hop)
@@ -123,6 +130,7 @@ class Traffic:
 
     def kept_back(self, asked: Asked, error: QuotaError | PausedError) -> None:
         """There is no quota for it, or probing is paused."""
+        self.awaited.answered(asked.id)
         self.quiet_urls.add(asked.url)
         self.over_quota.append(Blocked(asked.method, asked.bare_url, error.message))
         if self.is_page(asked):
@@ -132,6 +140,7 @@ class Traffic:
     def answered(self, asked: Asked, status: int, headers: Mapping[str, str]) -> None:
         """The head of an answer is here, so the target has counted the request."""
         self._over(asked, answered=True)
+        self.awaited.answered(asked.id, leads_on=status in REDIRECTS and "location" in headers)
         endpoint = self.guard.check(asked.method, asked.url)
         if self.guard.is_target(endpoint):
             self._heed(headers)
@@ -148,6 +157,7 @@ class Traffic:
 
     def no_answer(self, asked: Asked, reason: str) -> None:
         """It failed, by Chromium's reason (`Network.ErrorReason`)."""
+        self.awaited.answered(asked.id)
         # Given up by us it may still arrive; otherwise the connection is closed, or never was.
         self._over(asked, answered=reason not in {"Aborted", "TimedOut"})
         if self.is_page(asked) or reason == "Aborted":
@@ -158,6 +168,7 @@ class Traffic:
 
     def never_left(self, asked: Asked) -> None:
         """The page gave it up while it was held back. It stays counted."""
+        self.awaited.answered(asked.id)
         self._over(asked, answered=True)
 
     def finish(self) -> None:
@@ -165,6 +176,12 @@ class Traffic:
         for ticket in self._under_way.values():
             self.meter.over(ticket, answered=False)
         self._under_way.clear()
+
+    def unanswered(self, patience_s: float) -> None:
+        """All that was asked for has had this time: a declared call that is still open has failed."""
+        error = f"no answer within {patience_s:.1f} s"
+        for call in self.awaited.declared():
+            self.failed.append(FailedRequest(call.method, call.path, call.kind, error=error))
 
     def opens_session(self, asked: Asked, status: int) -> bool:
         """Whether this is the answer to a successful log-in."""

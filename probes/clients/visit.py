@@ -19,11 +19,15 @@ from probes.clients.traffic import SESSION_COOKIES, Traffic
 from probes.clients.vitals import measure
 from probes.errors import RefusedError, SmokeprobeError
 from probes.files import write_atomically
+from probes.safety.permits import boot_clock
 
 LOCALE = "en-US"
 WIDTH, HEIGHT = 1280, 720
 MOST_TEXTS = 20
 LONGEST_TEXT = 300
+QUIET_S = 1.0
+"""How long what nobody has declared is waited for: a page may hold a request open for as long as it likes."""
+
 MASKED = "input, textarea, select, [contenteditable]"
 AFTERWARDS_S = 0.5
 """Kept of a visit's time for what comes after its actions: a picture, the cookies, and the answer itself."""
@@ -80,6 +84,8 @@ class Visit:
         actions, timing = await self._actions()
         failed = any(not action.ok for action in actions)
         traffic = self._traffic
+        if not failed:
+            await self._settle()
         return PageResult(
             actions=tuple(actions),
             screenshot=failed and await self._screenshot(),
@@ -116,6 +122,16 @@ class Visit:
             if not is_look and not results[-1].ok:
                 break
         return results, timing or await self._measure(results)
+
+    async def _settle(self) -> None:
+        """Wait for the answers to what the page has asked for: until then nobody can say that it is whole."""
+        awaited = self._traffic.awaited
+        begun, patience_s = boot_clock(), min(self._journey.element_timeout_s, self._steps.left_s())
+        while awaited and (waited_s := boot_clock() - begun) < patience_s:
+            if waited_s > QUIET_S and not awaited.declared():
+                break
+            await asyncio.sleep(0.01)
+        self._traffic.unanswered(patience_s)
 
     async def _measure(self, results: list[ActionResult]) -> Timing:
         if not results or not results[0].ok:
