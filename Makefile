@@ -20,7 +20,7 @@ smoke: setup ## all checks, with a real browser, against the stand-in; state and
 	$(BIN)/smokeprobe standin --port 0 -- $(BIN)/smokeprobe run --env local --state-dir "$$state"
 
 slow: setup ## the slow tests; root and test-tools needed
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -n auto -m slow
 
 test-tools: ## what the slow tests need of Debian; installed when root
 	@dpkg -s $(TEST_TOOLS) >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends $(TEST_TOOLS); }

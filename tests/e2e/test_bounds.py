@@ -94,6 +94,7 @@ def test_without_a_browser_the_other_checks_are_judged(runner: Runner, tmp_path:
     assert ran.layer("homepage") == ran.layer("login") == "browser"
 
 
+@pytest.mark.slow
 def test_without_a_folder_for_temporary_files_the_other_checks_are_judged(runner: Runner, tmp_path: Path) -> None:
     nowhere = (
         "import tempfile\ntempfile._candidate_tempdir_list = lambda: ['/nonexistent']\n"  # root may write anywhere
@@ -109,7 +110,10 @@ def test_without_a_folder_for_temporary_files_the_other_checks_are_judged(runner
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGKILL, id="killed"), pytest.param(signal.SIGSTOP, id="stopped", marks=pytest.mark.slow)],
+)
 def test_a_browser_that_dies_or_hangs(number: signal.Signals, target: StandIn, runner: Runner, tmp_path: Path) -> None:
     config = write_config(
         tmp_path / "short.yaml",
@@ -141,6 +145,7 @@ def test_a_browser_that_dies_or_hangs(number: signal.Signals, target: StandIn, r
     assert_left_nothing(target)
 
 
+@pytest.mark.slow
 def test_a_program_that_is_no_browser(runner: Runner, tmp_path: Path) -> None:
     crashing = tmp_path / "chromium"
     crashing.write_text("#!/bin/sh\nkill -SEGV $$\n")
@@ -152,7 +157,7 @@ def test_a_program_that_is_no_browser(runner: Runner, tmp_path: Path) -> None:
     assert ran.layer("homepage") == "browser"
 
 
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("killed", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_no_browser_outlives_its_run(killed: bool, target: StandIn, runner: Runner) -> None:
     with runner.started() as running:
         assert until(lambda: any(entry["path"] == "/" for entry in target.ledger()))

@@ -83,7 +83,7 @@ def assert_nothing_sent(ran_code: int, target: StandIn) -> None:
     assert target.ledger() == []
 
 
-@pytest.mark.parametrize("browser", [True, False])
+@pytest.mark.parametrize("browser", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_file_where_the_state_directory_should_be(
     browser: bool, target: StandIn, runner: Runner, tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ also the proof that none of them reaches another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -52,8 +52,8 @@ IN_BROWSER = frozenset(
 )
 """Where a page's trouble is the answer's, the probe names that, and not the browser that met it."""
 
-QUICK = frozenset({"edge-503", "page-500", "page-console-error", "page-writes"})
-"""Faults met by a browser that are tested each time; there are many of their kind, and a browser takes its time."""
+QUICK = frozenset({"edge-503", "page-500", "page-console-error"})
+"""Faults met by a browser that are tested by each `make test`; the others, as a browser takes its time, are slow."""
 
 
 def needs_browser(fault: Fault) -> bool:
@@ -77,7 +77,9 @@ ALONE = [
 HTTP_GROUPS = list(grouped(f for f in FAULTS.values() if f.name not in ALONE and not needs_browser(f)))
 WEB_GROUPS = list(grouped(f for f in FAULTS.values() if f.name not in ALONE and needs_browser(f)))
 HTTP_ALONE = [name for name in ALONE if not needs_browser(FAULTS[name])]
+MANY = [(name,) for name in sorted(set(HTTP_ALONE) - SLOW - HELD_UP - TOGETHER)]
 WEB_ALONE = [name for name in ALONE if needs_browser(FAULTS[name]) and name not in PATIENT]
+ALL = [(name,) for name in sorted(set(WEB_ALONE) - {"throttled-429", "pause-header"})]
 
 
 @pytest.fixture(scope="session")
@@ -142,8 +144,17 @@ def assert_harmless(ran: Ran, target: StandIn, names: tuple[str, ...]) -> None:
         assert len(target.ledger()) <= ran.report["requests"]["sent"], ran.story()
 
 
-def _quick_or_slow(names: tuple[str, ...]) -> tuple[pytest.MarkDecorator, ...]:
-    return () if QUICK & set(names) else (pytest.mark.slow,)
+def _in_turn(groups: Sequence[tuple[str, ...]]) -> list[pytest.ParameterSet]:
+    """A third of all groups is quick: the verdict on each answer has its own test beside the check's."""
+    return [_param(names, quick=number % 3 == 0) for number, names in enumerate(groups)]
+
+
+def _chosen(groups: Iterable[tuple[str, ...]]) -> list[pytest.ParameterSet]:
+    return [_param(names, quick=bool(QUICK & set(names))) for names in groups]
+
+
+def _param(names: tuple[str, ...], *, quick: bool) -> pytest.ParameterSet:
+    return pytest.param(names, id="+".join(names), marks=() if quick else (pytest.mark.slow,))
 
 
 def test_every_fault_is_met() -> None:
@@ -152,7 +163,7 @@ def test_every_fault_is_met() -> None:
     assert met == set(FAULTS)
 
 
-@pytest.mark.parametrize("names", HTTP_GROUPS, ids="+".join)
+@pytest.mark.parametrize("names", _in_turn(HTTP_GROUPS))
 def test_faults_that_http_meets(names: tuple[str, ...], target: StandIn, runner: Runner) -> None:
     target.set_faults(*names)
 
@@ -161,7 +172,7 @@ def test_faults_that_http_meets(names: tuple[str, ...], target: StandIn, runner:
     assert_right(ran, target, names, browser=False)
 
 
-@pytest.mark.parametrize("names", [pytest.param(n, id="+".join(n), marks=_quick_or_slow(n)) for n in WEB_GROUPS])
+@pytest.mark.parametrize("names", _chosen(WEB_GROUPS))
 def test_faults_that_a_browser_meets(names: tuple[str, ...], target: StandIn, runner: Runner, one_try: Path) -> None:
     target.set_faults(*names)
 
@@ -170,25 +181,22 @@ def test_faults_that_a_browser_meets(names: tuple[str, ...], target: StandIn, ru
     assert_right(ran, target, names, browser=True)
 
 
-@pytest.mark.parametrize("name", sorted(set(HTTP_ALONE) - SLOW - HELD_UP - TOGETHER))
-def test_a_fault_of_many_checks(name: str, target: StandIn, runner: Runner) -> None:
-    target.set_faults(name)
+@pytest.mark.parametrize("names", _in_turn(MANY))
+def test_a_fault_of_many_checks(names: tuple[str, ...], target: StandIn, runner: Runner) -> None:
+    target.set_faults(*names)
 
     ran = runner.run("--no-browser")
 
-    assert_right(ran, target, (name,), browser=False)
+    assert_right(ran, target, names, browser=False)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=_quick_or_slow((n,))) for n in sorted(set(WEB_ALONE) - {"throttled-429", "pause-header"})],
-)
-def test_a_fault_of_all_checks(name: str, target: StandIn, runner: Runner) -> None:
-    target.set_faults(name)
+@pytest.mark.parametrize("names", _chosen(ALL))
+def test_a_fault_of_all_checks(names: tuple[str, ...], target: StandIn, runner: Runner) -> None:
+    target.set_faults(*names)
 
     ran = runner.run()
 
-    assert_right(ran, target, (name,), browser=True)
+    assert_right(ran, target, names, browser=True)
 
 
 @pytest.mark.parametrize("name", sorted(SLOW))

@@ -80,7 +80,7 @@ def deaf_port() -> Iterator[int]:
         yield address[1]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.slow
 def test_a_host_that_cannot_be_reached(run_at: RunAt) -> None:
     with deaf_port() as port:
         ran = run_at(f"http://127.0.0.1:{port}", "--no-browser")
@@ -145,11 +145,10 @@ def test_a_certificate_that_ends_soon(days: float, outcome: str, authority: Auth
 @pytest.mark.parametrize(
     ("host", "days", "known", "says"),
     [
-        ("127.0.0.1", -1, True, "expired"),
-        ("127.0.0.1", 90, False, "unable to get local issuer certificate"),
-        ("other.invalid", 90, True, "IP address mismatch"),
+        pytest.param("127.0.0.1", -1, True, "expired", id="expired", marks=pytest.mark.slow),
+        pytest.param("127.0.0.1", 90, False, "unable to get local issuer certificate", id="unknown issuer"),
+        pytest.param("other.invalid", 90, True, "IP address mismatch", id="wrong host", marks=pytest.mark.slow),
     ],
-    ids=["expired", "unknown issuer", "wrong host"],
 )
 def test_a_certificate_that_is_refused(
     host: str, days: float, known: bool, says: str, authority: Authority, run_at: RunAt
@@ -164,6 +163,7 @@ def test_a_certificate_that_is_refused(
     assert sent == []
 
 
+@pytest.mark.slow
 def test_a_self_signed_certificate(tmp_path: Path, run_at: RunAt) -> None:
     with StandIn("design", tls=self_signed(tmp_path)) as secure:
         ran = run_at(secure.url, "--check", "health", "--check", "homepage")
