@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,14 +11,13 @@ from pathlib import Path
 import pytest
 
 from probes.clients.browser import GRACE_S, Browser
-from probes.clients.journey import Action, Click, Expect, Fill, Goto, Journey, WaitForPath
+from probes.clients.journey import Action, Click, Fill, Goto, Journey, WaitForPath
 from probes.clients.page_result import PageResult
 from probes.safety.limits import CallPattern, RateLimit
 from probes.standin.process import StandIn
 from tests.clients.browser_help import AGENT, HOME, LOGIN, chromium_processes, journey, permit, rules, start
 
 EMAIL = "smoke-test-basic@betterprompts.com"
-MISSING = Expect("missing", test_id="no-such-element")
 
 
 @pytest.fixture(scope="module")
@@ -206,20 +204,6 @@ def test_a_call_that_a_limit_covers_draws_from_the_permit(target: StandIn, brows
     assert not any(entry["path"].startswith("/api/") for entry in target.ledger())
     (span,) = visit(1).usage.spans["api"]
     assert span.over_ago_s is not None
-
-
-def shot(target: StandIn, browser: Browser, path: Path, typed: str) -> PageResult:
-    asked: Journey = journey(target.url, Goto("open", "/login"), Fill("e-mail", "login-email", typed), MISSING)
-    return browser.run(replace(asked, screenshot_path=str(path), element_timeout_s=0.5))
-
-
-def test_a_picture_of_a_failure_shows_nothing_that_was_typed(target: StandIn, browser: Browser, tmp_path: Path) -> None:
-    one, other = tmp_path / "shots/one.png", tmp_path / "shots/other.png"
-    assert shot(target, browser, one, "a@example.com").screenshot
-    assert shot(target, browser, other, "somebody-else@example.org").screenshot
-    assert one.read_bytes().startswith(b"\x89PNG")
-    assert one.read_bytes() == other.read_bytes()
-    assert stat.S_IMODE(one.stat().st_mode) == 0o600
 
 
 def test_there_is_no_picture_of_an_error_page_nor_of_success(target: StandIn, browser: Browser, tmp_path: Path) -> None:

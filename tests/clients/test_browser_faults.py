@@ -49,6 +49,12 @@ def browser_process() -> psutil.Process:
     return next(each for each in processes if each.parent() not in processes)
 
 
+def of_browsers() -> list[psutil.Process]:
+    """What this process has started, but for the stand-ins that other tests have left for the next ones."""
+    children = psutil.Process().children(recursive=True)
+    return [each for each in children if "standin" not in " ".join(command(each))]
+
+
 def renderers() -> list[psutil.Process]:
     return [each for each in chromium_processes() if "--type=renderer" in command(each)]
 
@@ -60,7 +66,7 @@ def once_held(target: Recorder, action: str) -> tuple[threading.Thread, list[psu
     def work() -> None:
         if not until(lambda: "/never.png" in target.paths(), 20):
             return
-        family = psutil.Process().children(recursive=True)
+        family = of_browsers()
         seen.extend(family)
         if action == "sidecar":
             next(each for each in family if "probes.clients.sidecar" in command(each)).kill()
@@ -99,7 +105,7 @@ def test_a_sidecar_that_is_killed_leaves_no_browser_behind(target: Recorder) -> 
 def test_a_browser_that_ends_while_it_is_idle_is_replaced(target: Recorder) -> None:
     with start(rules(target.origin)) as browser:
         assert browser.run(journey(target.origin, *HOME)).ok
-        family = psutil.Process().children(recursive=True)
+        family = of_browsers()
         browser_process().kill()
         assert until(lambda: not any(map(is_alive, family)))
         assert browser.run(journey(target.origin, *HOME)).ok
@@ -172,7 +178,7 @@ def test_closing_while_it_still_starts(target: Recorder) -> None:
         browser = start(rules(target.origin))
         time.sleep(pause_s)  # no condition to wait for: any moment of its start must do
         browser.close()
-        assert psutil.Process().children(recursive=True) == []
+        assert of_browsers() == []
 
 
 def test_secrets_are_in_no_environment_and_no_argument(target: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +187,7 @@ def test_secrets_are_in_no_environment_and_no_argument(target: Recorder, monkeyp
     with start(rules(target.origin)) as browser:
         typed = Fill("type", "password", "pl4nted-in-journey", secret=True)
         assert browser.run(journey(target.origin, Goto("open", "/"), typed)).ok
-        family = psutil.Process().children(recursive=True)
+        family = of_browsers()
         assert len(family) > 3
         for process in family:
             assert "pl4nted" not in " ".join([*command(process), *environment(process)])

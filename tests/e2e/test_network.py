@@ -29,8 +29,8 @@ RunAt = Callable[..., Ran]
 def run_at(target: StandIn, tmp_path: Path) -> RunAt:
     """Run at another URL than the stand-in's: the last --target-url counts."""
     overrides = {
-        "run": {"timeout": "12s"},
-        "checks": SHORT,
+        "run": {"timeout": "24s"},
+        "checks": SHORT | {"homepage": {"timeout": "15s"}},  # a busy machine must not make a time-out of a refusal
         "credentials": {"hosts": HOSTS},
     }
     runner = Runner(target, tmp_path, write_config(tmp_path / "elsewhere.yaml", overrides))
@@ -87,7 +87,7 @@ def test_a_host_that_cannot_be_reached(run_at: RunAt) -> None:
 
     assert_all_failed(ran, "connect")
     assert "no connection within" in ran.reason("health")
-    assert ran.report["duration_s"] < 13
+    assert ran.report["duration_s"] < 25
 
 
 def test_plain_http_where_tls_was_meant(target: StandIn, run_at: RunAt) -> None:
