@@ -92,9 +92,11 @@ def assert_never_exposed(said: dict[str, bytes], secrets: tuple[str, ...]) -> No
     [
         (),
         ("enhance-500-internal", "profile-500-echo", "page-console-error"),
-        ("enhance-500-internal", "profile-redirect-other-host", "page-missing-element"),
-        ("account-locked", "page-exception"),
-        ("dashboard-no-logout-button", "hostile-text"),
+        pytest.param(
+            ("enhance-500-internal", "profile-redirect-other-host", "page-missing-element"), marks=pytest.mark.slow
+        ),
+        pytest.param(("account-locked", "page-exception"), marks=pytest.mark.slow),
+        pytest.param(("dashboard-no-logout-button", "hostile-text"), marks=pytest.mark.slow),
     ],
     ids=lambda faults: "+".join(faults) or "none",
 )

@@ -115,7 +115,13 @@ def test_a_signal_ends_the_run_in_order(number: signal.Signals, moment: str, tar
     assert_left_nothing(target)
 
 
-@pytest.mark.parametrize(("path", "times"), [("/login", 1), (LOGIN, 2), ("/dashboard", 1), (LOGOUT, 2)])
+@pytest.mark.parametrize(
+    ("path", "times"),
+    [
+        (LOGIN, 2),
+        *(pytest.param(*moment, marks=pytest.mark.slow) for moment in [("/login", 1), ("/dashboard", 1), (LOGOUT, 2)]),
+    ],
+)
 def test_a_signal_while_a_page_is_logged_in(path: str, times: int, target: StandIn, runner: Runner) -> None:
     target.set_faults("logout-slow")
 
@@ -144,6 +150,7 @@ def test_a_second_signal_changes_nothing(target: StandIn, runner: Runner) -> Non
     assert_left_nothing(target)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(90)
 def test_the_next_run_ends_a_session_that_a_killed_run_left_open(
     target: StandIn, runner: Runner, tmp_path: Path
