@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from probes.checks.probe import AccountSecrets
 from probes.config.models import Credentials, SecretSource, Settings
+from probes.deadline import Deadline
 from probes.errors import ConfigError, SmokeprobeError
 from probes.files import write_atomically
 from probes.safety.redact import Redactor
@@ -67,12 +68,17 @@ def _needed(source: SecretSource, what: str, environ: Mapping[str, str]) -> str:
 
 
 class OpenSessions:
-    """The tokens of sessions that are not ended yet, one file (0600) an account and target, kept until the log-out."""
+    """The sessions that are not ended yet, and the accounts that nobody is to log in to for now.
+
+    Tokens are kept in one file (0600) an account and target until the log-out is proved, so that the next run ends what
+    a dead one has left. What bars an account is remembered by this process only.
+    """
 
     def __init__(self, state_dir: Path, target: str, redactor: Redactor) -> None:
         self._folder = state_dir / "sessions"
         self._target = hashlib.sha256(target.encode()).hexdigest()[:12]
         self._redactor = redactor
+        self._bars: dict[str, tuple[str, Deadline]] = {}
 
     def opened(self, alias: str, tokens: Mapping[str, str]) -> None:
         """Keep a session's tokens until `closed`. Raises SmokeprobeError where that cannot be written."""
@@ -89,18 +95,49 @@ class OpenSessions:
         self._file(alias).unlink(missing_ok=True)
 
     def left_open(self, alias: str) -> dict[str, str]:
-        """The tokens that a run left behind when it died; empty where there are none, or they cannot be read."""
+        """The tokens that a run left behind when it died; empty where there are none.
+
+        Raises SmokeprobeError where the file cannot be read. One that is damaged is put aside, so that this is said
+        once: nobody can end that session, but its own lifetime does.
+        """
+        file = self._file(alias)
         try:
-            tokens = json.loads(self._file(alias).read_text())
+            raw = file.read_bytes()
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as problem:
-            raise SmokeprobeError(f"The open session of {alias} cannot be read: {type(problem).__name__}.") from None
-        if not isinstance(tokens, dict):
-            return {}
+        except OSError as problem:
+            raise SmokeprobeError(f"The open session of {alias} cannot be read: {problem.strerror}.") from None
+        tokens = _tokens(raw)
+        if not tokens:
+            aside = file.with_suffix(".damaged")
+            file.replace(aside)
+            raise SmokeprobeError(
+                f"The open session of {alias} cannot be ended: its file was damaged, and is now {aside.name}.",
+                "The session's own lifetime ends it; the next run goes on without it.",
+            )
         for token in tokens.values():
-            self._redactor.learn(str(token), "token")
-        return {str(name): str(token) for name, token in tokens.items()}
+            self._redactor.learn(token, "token")
+        return tokens
+
+    def bar(self, alias: str, why: str, seconds: float) -> None:
+        """Let nobody log in to an account for so long."""
+        self._bars[alias] = (why, Deadline(seconds))
+
+    def barred(self, alias: str) -> str:
+        """Why nobody is to log in to an account now; empty where there is nothing against it."""
+        why, lasts = self._bars.get(alias, ("", Deadline(0.0)))
+        return why if lasts.remaining() > 0 else ""
 
     def _file(self, alias: str) -> Path:
         return self._folder / f"{self._target}-{alias}.json"
+
+
+def _tokens(raw: bytes) -> dict[str, str]:
+    """What `opened` wrote; empty for anything else."""
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(data, dict) or not all(isinstance(token, str) and token for token in data.values()):
+        return {}
+    return data

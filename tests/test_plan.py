@@ -92,11 +92,11 @@ def test_the_worst_of_one_run(tmp_path: Path, check: dict[str, Any], attempts: i
 
 
 def test_the_worst_of_a_login_has_its_clean_up_for_every_try(tmp_path: Path) -> None:
-    """Log-in, profile and twice the history; and for clean-up the log-out and its proof. All of it once more."""
+    """Two tries: of the log-in, and three of what the session looks at; and log-outs with their proofs."""
     plan, _ = plan_of(tmp_path, configuration({"login": LOGIN}))
-    assert plan.limits[0].run == 2 * (4 + 2)
+    assert plan.limits[0].run == (2 + 3 + 2) + (4 + 2)
     plan, _ = plan_of(tmp_path, configuration({"login": {**LOGIN, "web": {"api_calls": ["GET /api/v1/techniques"]}}}))
-    assert plan.limits[0].run == 2 * (4 + 2 + 3)  # the form's log-in and log-out, and the call of its script
+    assert plan.limits[0].run == (3 + 3 + 2 + 2 + 2) + (4 + 3)  # the form's log-in and log-out, and its script's call
 
 
 def test_a_limit_counts_what_it_covers_and_no_more(tmp_path: Path) -> None:

@@ -26,15 +26,21 @@ OptionsT = TypeVar("OptionsT", bound=CheckOptions)
 class PlannedCall:
     """Requests that one attempt of a check sends: for the permit's quota and for the plan.
 
-    `cleanup` calls (log-out and its proof) are reserved before the check begins; `size` is what an answer weighs, in
-    bytes, about.
+    `times` is how often where all is well; `spare` what a permit must allow for besides, where that is not as often
+    again for each further try. `cleanup` calls (log-out and its proof) are reserved before the check begins; `size` is
+    what an answer weighs, in bytes, about.
     """
 
     method: str
     path: str
     times: int = 1
+    spare: int | None = None
     cleanup: bool = False
     size: int = 1024
+
+    def at_most(self, tries: int) -> int:
+        """How often it may be sent in all, where the whole check is tried so often."""
+        return self.times + (self.times * (tries - 1) if self.spare is None else self.spare)
 
 
 class Check(ABC, Generic[OptionsT]):
@@ -95,10 +101,10 @@ class Check(ABC, Generic[OptionsT]):
         cleanup: dict[str, int] = {}
         for limit in self.settings.rate_limits:
             covered = [call for call in calls if limit.covers_call(call.method, call.path)]
-            once = sum(call.times for call in covered if not call.cleanup)
-            ending = sum(call.times for call in covered if call.cleanup)
-            if once:
-                own[limit.name] = once * self.tries if whole else once + self.tries - 1
-            if ending:
-                cleanup[limit.name] = ending * self.tries
+            work = [call for call in covered if not call.cleanup]
+            if once := sum(call.times for call in work):
+                in_all = sum(call.at_most(self.tries) for call in work)
+                own[limit.name] = in_all if whole else once + self.tries - 1
+            if ending := sum(call.at_most(self.tries) for call in covered if call.cleanup):
+                cleanup[limit.name] = ending
         return own, cleanup

@@ -17,9 +17,6 @@ from probes.model import JUDGED, Layer, Outcome, Reason, Step, Verdict
 
 AnyCheck = Check[Any]
 
-CUT_SHORT_S = 1.0
-"""An attempt that fails with less than this left of the check's time has failed for want of it."""
-
 
 def execute(check: AnyCheck, tools: Tools, on_attempt: Callable[[int], None]) -> Verdict:
     """Run a check to its verdict. Never raises for what the target or the check does wrong."""
@@ -60,7 +57,7 @@ def _attempt(check: AnyCheck, tools: Tools) -> Probe:
         _cut_off(probe, cut)
     finally:
         client.close()
-    probe.cut_short = probe.outcome is Outcome.FAILED and tools.deadline.remaining() < CUT_SHORT_S
+    probe.cut_short = probe.out_of_time
     return probe
 
 

@@ -7,6 +7,7 @@ not proved, or on a locked account, there is no further login in this run.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -15,13 +16,14 @@ from pydantic import Field
 from probes.checks.base import Check, PlannedCall
 from probes.checks.expect import connection_findings, json_object, lookup, number_at, status_finding, text_at
 from probes.checks.finding import Finding, failed
-from probes.checks.pages import WebLogin, web_login
 from probes.checks.probe import AccountSecrets, Probe
+from probes.checks.web_login import WebLogin, WebSession, web_login
 from probes.clients.http import Request, Response
+from probes.clients.session_tokens import tokens_in
 from probes.config.models import CheckOptions, Name, Path
 from probes.config.units import Duration
 from probes.deadline import CutOff
-from probes.errors import TransportError
+from probes.errors import SmokeprobeError, TransportError
 from probes.model import Layer, Outcome
 
 LOGOUT_TRIES = 3
@@ -66,19 +68,28 @@ class LoginCheck(Check[LoginOptions]):
 
     def calls(self) -> tuple[PlannedCall, ...]:
         """The session over the API; a second login and log-out where the web pages are probed too."""
-        options = self.options
-        proof = ("GET", options.profile_path) if self._by_access_token else ("POST", options.refresh_path)
+        options, again = self.options, self.tries - 1
         calls = [
-            PlannedCall("POST", options.login_path, times=self.logins),
-            PlannedCall("GET", options.profile_path),
-            PlannedCall("GET", options.history_path, times=2),
-            PlannedCall("POST", options.logout_path, cleanup=True),
-            PlannedCall(*proof, cleanup=True),
+            PlannedCall("POST", options.login_path, times=self.logins, spare=again),
+            PlannedCall("GET", options.profile_path, spare=self._looks - 1),
+            PlannedCall("GET", options.history_path, times=2, spare=0),
+            PlannedCall("POST", options.logout_path, spare=again + 2, cleanup=True),
+            PlannedCall(*self._proof, times=self.logins, spare=1, cleanup=True),
         ]
         if options.web:
-            calls.append(PlannedCall("POST", options.logout_path))
-            calls += options.web.reads
+            calls.append(PlannedCall("POST", options.logout_path, spare=again))
+            calls += options.web.reads(again)
         return tuple(calls)
+
+    @property
+    def _proof(self) -> tuple[str, str]:
+        """The call that proves a log-out."""
+        return ("GET", self.options.profile_path) if self._by_access_token else ("POST", self.options.refresh_path)
+
+    @property
+    def _looks(self) -> int:
+        """How often what a session looks at is tried: in place, as another try of the whole would be another login."""
+        return max(self.tries, self.settings.run.attempts)
 
     @property
     def _by_access_token(self) -> bool:
@@ -91,39 +102,68 @@ class LoginCheck(Check[LoginOptions]):
             finding = Finding(Outcome.ERROR, Layer.ACCOUNT, f"no account {self.options.account}", final=True)
             probe.expect("login", [finding])
             return
-        if (left := probe.tools.sessions.left_open(account.alias)) and not self._end(
-            probe, account, left, "end-left-open"
-        ):
+        if not self._end_left_open(probe, account):
             return
         if self._over_api(probe, account) and self.options.web:
-            paths = (self.options.login_path, self.options.logout_path)
-            web_login(
-                probe, self.options.web, account, paths, lambda tokens: self._end(probe, account, tokens, "web-end")
+            session = WebSession(
+                account,
+                paths=(self.options.login_path, self.options.logout_path),
+                may_log_in=lambda: self._may_log_in(probe, account),
+                refused=lambda status: self._bar_refused(probe, account.alias, status),
+                end=lambda tokens, by_page: self._end_of_pages(probe, account, tokens, by_page=by_page),
             )
+            web_login(probe, self.options.web, session)
+
+    def _end_left_open(self, probe: Probe, account: AccountSecrets) -> bool:
+        """Whether no session of an earlier run is open any more."""
+        try:
+            left = probe.tools.sessions.left_open(account.alias)
+        except SmokeprobeError as problem:
+            probe.expect("end-left-open", [Finding(Outcome.ERROR, Layer.ACCOUNT, str(problem), final=True)])
+            return False
+        return not left or self._end(probe, account, left, "end-left-open")
+
+    def _may_log_in(self, probe: Probe, account: AccountSecrets) -> bool:
+        """Whether nothing bars the account, and what ends the session is reserved; a step says it where not."""
+        if why := probe.tools.sessions.barred(account.alias):
+            finding = Finding(Outcome.ERROR, Layer.ACCOUNT, f"no further login in this run: {why}", final=True)
+        elif not probe.tools.meter.keeps([("POST", self.options.logout_path), self._proof]):
+            rule = "no budget: no log-out is left for a further login"
+            finding = Finding(Outcome.SKIPPED, Layer.BUDGET, rule, final=True)
+        else:
+            return True
+        probe.expect("log-in", [finding])
+        return False
 
     def _over_api(self, probe: Probe, account: AccountSecrets) -> bool:
         """Whether all went well and the session is proved to be over."""
         tokens: dict[str, str] = {}
         proved = False
         try:
-            if self._log_in(probe, account, tokens):
-                probe.tools.sessions.opened(account.alias, tokens)
+            if self._may_log_in(probe, account) and self._log_in(probe, account, tokens):
                 self._look_around(probe, tokens["access_token"], account)
         finally:
             if tokens:
+                probe.final = True  # whatever was seen, another try of the whole would only be another login
                 proved = self._end(probe, account, tokens, "log-out")
         return proved and probe.outcome in {Outcome.PASSED, Outcome.DEGRADED}
 
     def _log_in(self, probe: Probe, account: AccountSecrets, tokens: dict[str, str]) -> bool:
-        """Log in; `tokens` are filled the moment that the answer is there, so that whatever follows, they are ended."""
+        """Log in; `tokens` are kept the moment that any answer brings them, so that they are ended whatever follows."""
+
+        def heard(response: Response) -> None:
+            if found := tokens_in(response.body, response.set_cookies):
+                tokens.update(found)
+                probe.tools.sessions.opened(account.alias, tokens)
 
         def judge(response: Response) -> Iterator[Finding]:
             yield from connection_findings(response, self.settings.target)
             if response.status == 200:
-                tokens.update(tokens_in(response))
-                if "access_token" not in tokens:
+                if not isinstance(json_object(response).get("access_token"), str):
                     yield failed("access_token is missing")
                 return
+            if response.status in {401, 403}:
+                self._bar_refused(probe, account.alias, response.status)
             yield login_refused(response, account.alias)
 
         body: dict[str, Any] = {"email_or_username": account.user, "password": account.password}
@@ -132,7 +172,15 @@ class LoginCheck(Check[LoginOptions]):
 
             body["totp_code"] = pyotp.TOTP(account.totp_seed).now()
         request = Request("POST", probe.url(self.options.login_path), json=body, secret=True)
-        return probe.ask("log-in", request, judge, self.options.within) is not None
+        return probe.ask("log-in", request, judge, self.options.within, heard=heard) is not None
+
+    def _bar_refused(self, probe: Probe, alias: str, status: int) -> None:
+        """No other login after one that was refused: five wrong passwords lock an account, so one is enough."""
+        probe.final = True
+        if status == 401:
+            probe.tools.sessions.bar(alias, "an earlier one was refused (wrong password?)", math.inf)
+        else:
+            probe.tools.sessions.bar(alias, "the account is locked or inactive", self.settings.run.timeout)
 
     def _look_around(self, probe: Probe, token: str, account: AccountSecrets) -> None:
         def profile(response: Response) -> Iterator[Finding]:
@@ -166,7 +214,7 @@ class LoginCheck(Check[LoginOptions]):
             probe.expect("history-unchanged", [finding])
 
     def _get(self, probe: Probe, name: str, path: str, token: str, judge: Any) -> None:
-        probe.ask(name, Request("GET", probe.url(path), token=token), judge, tries=probe.tries_in_place)
+        probe.ask(name, Request("GET", probe.url(path), token=token), judge, tries=self._looks)
 
     def _end(self, probe: Probe, account: AccountSecrets, tokens: Mapping[str, str], name: str) -> bool:
         """Log out and prove it; whether that is proved. Not even the end of the run keeps it from being tried."""
@@ -175,6 +223,17 @@ class LoginCheck(Check[LoginOptions]):
         except CutOff:
             self._log_out(probe, account, tokens, name)
             raise
+
+    def _end_of_pages(self, probe: Probe, account: AccountSecrets, tokens: Mapping[str, str], *, by_page: bool) -> bool:
+        """End a session that the pages have opened; whether it is proved that they had ended it themselves."""
+        try:
+            if by_page and self._prove(probe, account, tokens, "web-log-out-proof"):
+                return True
+        except CutOff:
+            self._end(probe, account, tokens, "web-end")
+            raise
+        self._end(probe, account, tokens, "web-end")
+        return False
 
     def _log_out(self, probe: Probe, account: AccountSecrets, tokens: Mapping[str, str], name: str) -> bool:
         """Held up by no pause or throttle, and tried again on its own."""
@@ -190,38 +249,43 @@ class LoginCheck(Check[LoginOptions]):
                 yield failed("the log-out failed", 200, response.status, Layer.HTTP)
 
         answer = probe.ask(name, request, logged_out, tries=LOGOUT_TRIES)
-        proved = answer is not None and self._prove(probe, tokens, f"{name}-proof")
-        if proved:
-            probe.tools.sessions.closed(account.alias)
-        else:
-            probe.final = True  # no further login on an account whose session may still be open
-        return proved
+        if answer is None:
+            self._not_proved(probe, account)
+            return False
+        return self._prove(probe, account, tokens, f"{name}-proof")
 
-    def _prove(self, probe: Probe, tokens: Mapping[str, str], name: str) -> bool:
+    def _prove(self, probe: Probe, account: AccountSecrets, tokens: Mapping[str, str], name: str) -> bool:
+        """Whether what the session could do is refused now. If not, there is no further login on the account."""
+        which = "access" if self._by_access_token else "refresh"
+        token = tokens.get(f"{which}_token", "")
+
         def refused(response: Response) -> Iterator[Finding]:
             if response.status != 401:
-                which = "access" if self._by_access_token else "refresh"
                 rule = f"the log-out is not proved: the {which} token still works"
                 yield failed(rule, 401, response.status, Layer.HTTP)
 
-        if self._by_access_token:
-            request = Request(
-                "GET", probe.url(self.options.profile_path), token=tokens.get("access_token", ""), cleanup=True
-            )
+        if not token:  # that none at all is refused proves nothing
+            rule = f"the log-out is not proved: the log-in brought no {which} token that could be refused"
+            probe.expect(name, [failed(rule)])
+            proved = False
+        elif self._by_access_token:
+            request = Request("GET", probe.url(self.options.profile_path), token=token, cleanup=True)
+            proved = probe.ask(name, request, refused, tries=LOGOUT_TRIES) is not None
         else:
-            body = {"refresh_token": tokens.get("refresh_token", "")}
+            body = {"refresh_token": token}
             request = Request("POST", probe.url(self.options.refresh_path), json=body, secret=True, cleanup=True)
-        return probe.ask(name, request, refused, tries=LOGOUT_TRIES if self._by_access_token else 1) is not None
+            proved = probe.ask(name, request, refused, tries=1) is not None
+        if proved:
+            probe.tools.sessions.closed(account.alias)
+        else:
+            self._not_proved(probe, account)
+        return proved
 
-
-def tokens_in(response: Response) -> dict[str, str]:
-    """The tokens of a login's answer, where they are texts."""
-    try:
-        body = json_object(response)
-    except TransportError:
-        return {}
-    found = {name: body.get(name) for name in ("access_token", "refresh_token")}
-    return {name: value for name, value in found.items() if isinstance(value, str) and value}
+    def _not_proved(self, probe: Probe, account: AccountSecrets) -> None:
+        probe.final = True
+        probe.tools.sessions.bar(
+            account.alias, "an earlier log-out on this account is not proved", self.settings.run.timeout
+        )
 
 
 def login_refused(response: Response, alias: str) -> Finding:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-
-from pydantic import Field
 
 from probes.checks.base import PlannedCall
 from probes.checks.finding import Finding, degraded, failed
-from probes.checks.probe import AccountSecrets, Probe
-from probes.clients.browser import Browser
+from probes.checks.probe import Probe
+from probes.clients.browser import Browser, OnSession
 from probes.clients.http import retry_after_s
-from probes.clients.journey import Action, Click, Expect, Fill, Goto, Journey, WaitForPath
+from probes.clients.journey import Action, Journey
 from probes.clients.page_result import ActionResult, PageResult
-from probes.config.models import Call, Path, Strict
 from probes.config.units import show_duration
 from probes.errors import PausedError, QuotaError, SmokeprobeError
-from probes.model import JUDGED, Layer, Outcome, Phases, Reason, Step
+from probes.model import Layer, Outcome, Phases, Reason, Step
 from probes.safety.limits import CallPattern
 from probes.safety.permits import boot_clock
 
@@ -38,31 +35,6 @@ NET_LAYERS: tuple[tuple[str, Layer], ...] = (
 CHALLENGED = ("cf-mitigated", "x-amzn-waf-action", "x-datadome")
 
 
-class WebLogin(Strict):
-    """The pages of a login: a form by its test ids, where it leads, and the button that logs out."""
-
-    path: Path = "/login"
-    landing_path: Path = "/dashboard"
-    after_logout_path: Path = "/"
-    user_field: str = "login-email"
-    password_field: str = "login-password"  # noqa: S105 - a test id
-    submit_button: str = "login-submit"
-    logout_button: str = "logout-button"
-    api_calls: tuple[Call, ...] = ()
-    max_requests: int = Field(default=60, ge=1, le=500)
-
-    @property
-    def reads(self) -> tuple[PlannedCall, ...]:
-        """The documents that one login opens, and the rate-limited calls that they are declared to make."""
-        pages = (self.path, self.landing_path, self.after_logout_path)
-        documents = tuple(PlannedCall("GET", page, size=8192) for page in pages)
-        return (*documents, *(PlannedCall(call.method, call.path) for call in self.api_calls))
-
-
-WEB_TRIES = 3
-"""How often the pages of a login are tried: each visit is quick, and its session is ended before the next."""
-
-
 @dataclass(frozen=True, slots=True)
 class Visit:
     """What a visit does, and what is lent to it from the permit. `declared` are calls that its pages are to make."""
@@ -75,9 +47,7 @@ class Visit:
     logout_paths: tuple[str, ...] = ()
 
 
-def make_visit(
-    probe: Probe, visit: Visit, on_session: Callable[[str, str], None] = lambda _access, _refresh: None
-) -> PageResult | None:
+def make_visit(probe: Probe, visit: Visit, on_session: OnSession = lambda _tokens: None) -> PageResult | None:
     """Visit with a fresh profile. None where that broke, and a step then says why."""
     if probe.tools.browser is None:
         probe.expect("page", [Finding(Outcome.ERROR, Layer.BROWSER, probe.tools.no_browser, final=True)])
@@ -91,7 +61,7 @@ def make_visit(
     return result
 
 
-def _go(probe: Probe, browser: Browser, visit: Visit, on_session: Callable[[str, str], None]) -> PageResult | None:
+def _go(probe: Probe, browser: Browser, visit: Visit, on_session: OnSession) -> PageResult | None:
     tools, identity, meter = probe.tools, probe.client.identity, probe.tools.meter
     since = boot_clock()
     try:
@@ -233,75 +203,3 @@ def _subresources(result: PageResult) -> Iterator[Finding]:
         first = result.failed[0]
         what = f"{first.method} {first.path[:80]}"
         yield failed(f"a part of the page failed: {what}", "", first.status or first.error, Layer.BROWSER)
-
-
-def web_login(
-    probe: Probe,
-    web: WebLogin,
-    account: AccountSecrets,
-    paths: tuple[str, str],
-    end: Callable[[Mapping[str, str]], bool],
-) -> None:
-    """Log in by the form, land where it leads, log out by the button. `paths`: the calls of log-in and log-out.
-
-    A session that the pages did not end is ended over the API with `end`, whatever happened.
-    """
-    if probe.tools.browser is None and probe.tools.no_browser.startswith("left out"):
-        reason = Reason("web", Layer.BROWSER, probe.tools.no_browser)
-        probe.record(Step("web", Outcome.SKIPPED, reason=reason))
-        return
-    before, kept = list(probe.steps), list[Step]()
-    for number in range(1, WEB_TRIES + 1):
-        probe.steps[:] = before
-        probe.tries = max(probe.tries, number)
-        done = _log_in_once(probe, web, account, paths, end) or probe.final
-        if probe.outcome in JUDGED or not kept:
-            kept = list(probe.steps)
-        else:
-            probe.steps[:] = kept  # a further try that could not judge does not undo what an earlier one has seen
-        if done or probe.outcome not in probe.options.retry_on:
-            return
-        if probe.tools.deadline.remaining() <= probe.tools.settings.run.backoff.longest:
-            break
-        probe.tools.sleep(probe.tools.settings.run.backoff.first * number)
-    probe.final = True  # the pages had their tries: the whole of it once more would only be more logins
-
-
-def _log_in_once(
-    probe: Probe,
-    web: WebLogin,
-    account: AccountSecrets,
-    paths: tuple[str, str],
-    end: Callable[[Mapping[str, str]], bool],
-) -> bool:
-    login_path, logout_path = paths
-    actions: tuple[Action, ...] = (
-        Goto("web-form", web.path),
-        Fill("web-user", web.user_field, account.user, secret=True),
-        Fill("web-password", web.password_field, account.password, secret=True),
-        Click("web-submit", web.submit_button),
-        WaitForPath("web-landing", web.landing_path),
-        Expect("web-log-out-button", test_id=web.logout_button),
-        Click("web-log-out", web.logout_button),
-        WaitForPath("web-after-log-out", web.after_logout_path),
-    )
-    open_tokens: dict[str, str] = {}
-
-    def opened(access_token: str, refresh_token: str) -> None:
-        open_tokens.update(access_token=access_token, refresh_token=refresh_token)
-        probe.tools.sessions.opened(account.alias, open_tokens)
-
-    posts = (PlannedCall("POST", login_path), PlannedCall("POST", logout_path))
-    visit = Visit(actions, (*posts, *web.reads), web.max_requests, web.api_calls, (login_path,), (logout_path,))
-    ended = good = False
-    try:
-        result = make_visit(probe, visit, opened)
-        if result is not None:
-            good = judge_visit(probe, result, load_step="web-form")
-            ended = result.ok and len(result.actions) == len(actions) and not result.cookies
-    finally:
-        if open_tokens and ended:
-            probe.tools.sessions.closed(account.alias)
-        elif open_tokens:
-            end(open_tokens)
-    return good and ended

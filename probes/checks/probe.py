@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
 Judge = Callable[[Response], Iterable[Finding]]
 
+CUT_SHORT_S = 1.0
+"""An attempt that fails with less than this left of the check's time has failed for want of it."""
+
 
 class SessionBook(Protocol):
-    """Where the tokens of an open session are kept until its log-out, so that the next run can end it."""
+    """Where the tokens of an open session are kept until its log-out, and what bars an account from another log-in."""
 
     def opened(self, alias: str, tokens: Mapping[str, str]) -> None:
         """Remember a session and teach the redactor its tokens."""
@@ -36,6 +39,23 @@ class SessionBook(Protocol):
 
     def left_open(self, alias: str) -> Mapping[str, str]:
         """Tokens that an earlier run left behind; empty where there are none."""
+
+    def bar(self, alias: str, why: str, seconds: float) -> None:
+        """Let nobody log in to an account for so long."""
+
+    def barred(self, alias: str) -> str:
+        """Why nobody is to log in to an account now, or nothing."""
+
+
+class SeeOut(Protocol):
+    """How something is done whose end must be heard of even where the check is cut off meanwhile."""
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        """Do it to its end; raises what it raises, and after that what has cut the check off."""
+
+
+def _to_its_end(work: Callable[[], None]) -> None:
+    work()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +92,7 @@ class Tools:
     account: AccountSecrets | None = None
     screenshot_path: str = ""
     sleep: Callable[[float], None] = time.sleep
+    see_out: SeeOut = _to_its_end
 
 
 @dataclass(slots=True)
@@ -100,9 +121,19 @@ class Probe:
         return self.ask(name, Request("GET", self.url(path)), judge, within)
 
     def ask(
-        self, name: str, request: Request, judge: Judge | None = None, within: float | None = None, tries: int = 0
+        self,
+        name: str,
+        request: Request,
+        judge: Judge | None = None,
+        within: float | None = None,
+        tries: int = 0,
+        heard: Callable[[Response], None] | None = None,
     ) -> Response | None:
-        """Send any request as a step of this name. Only GETs, and what `tries` allows, are repeated in place."""
+        """Send any request as a step of this name. Only GETs, and what `tries` allows, are repeated in place.
+
+        `heard` is told of every answer before anything is made of it, and also of one that comes while the check is
+        being cut off.
+        """
         repeats = tries or (self.tries_in_place if request.method == "GET" else 1)
         deadline = self.tools.cleanup_deadline if request.cleanup else self.tools.deadline
         tried: list[_Tried] = []
@@ -111,7 +142,7 @@ class Probe:
             # a slow answer is one too, so a try may take all the time; only a log-out that hangs leaves some to another
             timeout_s = deadline.remaining() / (repeats - len(tried) if request.cleanup else 1)
             if timeout_s > 0 or not tried:
-                tried.append(self._try(name, request, judge, within, timeout_s))
+                tried.append(self._try(name, request, judge, within, timeout_s, heard))
             return tried[-1]
 
         try:
@@ -160,6 +191,11 @@ class Probe:
             return Outcome.SKIPPED
         return outcome
 
+    @property
+    def out_of_time(self) -> bool:
+        """Whether what has failed just now may have failed for want of time."""
+        return self.outcome is Outcome.FAILED and self.tools.deadline.remaining() < CUT_SHORT_S
+
     def pause_s(self, state: RetryCallState, deadline: Deadline) -> float:
         """How long to wait before the next try: exponential, with jitter, lest many probes come back at one moment.
 
@@ -172,11 +208,19 @@ class Probe:
     def _worth_another(self, tried: _Tried) -> bool:
         return tried.step.outcome in self.options.retry_on and not tried.final
 
-    def _try(self, name: str, request: Request, judge: Judge | None, within: float | None, timeout_s: float) -> _Tried:
+    def _try(
+        self,
+        name: str,
+        request: Request,
+        judge: Judge | None,
+        within: float | None,
+        timeout_s: float,
+        heard: Callable[[Response], None] | None,
+    ) -> _Tried:
         if timeout_s <= 0:
             return self._without_time(name)
         try:
-            response = self.client.send(request, timeout_s)
+            response = self._send(request, timeout_s, heard)
         except TransportError as problem:
             finding = Finding(Outcome.FAILED, problem.layer, problem.message)
             return _Tried(self._step(name, [finding]), None, final=False, timed_out=problem.timed_out)
@@ -188,6 +232,18 @@ class Probe:
         except PausedError as paused:
             return self._unsent(name, Outcome.SKIPPED, Layer.BUDGET, f"paused: {paused.message}")
         return self._judged(name, response, judge, within)
+
+    def _send(self, request: Request, timeout_s: float, heard: Callable[[Response], None] | None) -> Response:
+        if heard is None:
+            return self.client.send(request, timeout_s)
+        answers: list[Response] = []
+
+        def exchange() -> None:
+            answers.append(self.client.send(request, timeout_s))
+            heard(answers[0])
+
+        self.tools.see_out(exchange)
+        return answers[0]
 
     def _without_time(self, name: str) -> _Tried:
         if not self.steps:  # so it is not the target that has used it up

@@ -43,7 +43,7 @@ _PASSED_ON = frozenset(
     | {"PATH", "PLAYWRIGHT_NODEJS_PATH", "TZ", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"}
 )
 
-OnSession = Callable[[str, str], None]
+OnSession = Callable[[Mapping[str, str]], None]
 
 
 class BrowserError(SmokeprobeError):
@@ -90,7 +90,7 @@ class Browser:
         self._under_way = False
         self._child: _Child | None = self._start()
 
-    def run(self, journey: Journey, on_session: OnSession = lambda _access, _refresh: None) -> PageResult:
+    def run(self, journey: Journey, on_session: OnSession = lambda _tokens: None) -> PageResult:
         """Do a journey. `on_session` is called with the tokens of a log-in as soon as the target has answered it.
 
         Returns or raises within the journey's time-out and `GRACE_S`. Raises BrowserError; then the permit must be
@@ -185,7 +185,7 @@ class Browser:
                     case "ready":
                         child.ready = True
                     case "session":
-                        on_session(message["access_token"], message["refresh_token"])
+                        on_session(message["tokens"])
                     case "gone":
                         raise _ended(child, message["reason"])
         except TimeoutError:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import http.cookies
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -111,7 +110,7 @@ class Gate:
         entries: list[dict[str, str]] = event.get("responseHeaders", [])
         headers = {entry["name"].lower(): entry["value"] for entry in entries}
         traffic.answered(asked, status, headers)
-        if traffic.opens_session(asked, status):
+        if traffic.opens_session(asked):
             traffic.session_opened(await self._body(asked, headers), _set_cookies(entries))
         kept = [entry for entry in entries if entry["name"].lower() not in _STRIPPED]
         if len(kept) < len(entries):
@@ -181,13 +180,6 @@ class Gate:
         return True
 
 
-def _set_cookies(entries: list[dict[str, str]]) -> dict[str, str]:
-    cookies: http.cookies.SimpleCookie = http.cookies.SimpleCookie()
-    for entry in entries:
-        if entry["name"].lower() == "set-cookie":
-            for line in entry["value"].splitlines():
-                try:
-                    cookies.load(line)
-                except http.cookies.CookieError:
-                    continue  # one cookie that cannot be read says nothing about the others
-    return {name: morsel.value for name, morsel in cookies.items()}
+def _set_cookies(entries: list[dict[str, str]]) -> list[str]:
+    values = (entry["value"] for entry in entries if entry["name"].lower() == "set-cookie")
+    return [line for value in values for line in value.splitlines()]

@@ -103,6 +103,7 @@ class Response:
     facts: ConnectionFacts
     throttled: bool
     challenged: bool
+    set_cookies: tuple[str, ...] = field(repr=False)
 
     @property
     def request_id(self) -> str:
@@ -223,6 +224,7 @@ class HttpClient:
                 body, truncated = _read(answer.raw)
                 ended = time.perf_counter()
                 headers = {name.lower(): value for name, value in answer.headers.items()}
+                set_cookies = tuple(answer.raw.headers.getlist("set-cookie"))
                 status = answer.status_code
         except RefusedError:
             raise
@@ -241,6 +243,7 @@ class HttpClient:
             facts=self._line.facts,
             throttled=status == 429 or self._is_refusal(status, headers),
             challenged=any(_marks(headers, name, value) for name, value in CHALLENGES),
+            set_cookies=set_cookies,
         )
 
     def _headers(self, url: str, request: Request) -> dict[str, str]:

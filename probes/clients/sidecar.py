@@ -6,7 +6,7 @@ that is both its stdin and its stdout: first a `Hello`, then one request after t
     → {"hello": {...}}                                          once
     ← {"event": "ready"}                                        Chromium is there
     → {"id": 1, "cmd": "run", "at": boot clock, "journey": {...}}
-    ← {"event": "session", "access_token": …, "refresh_token": …}
+    ← {"event": "session", "tokens": {"access_token": …, "refresh_token": …}}
     ← {"id": 1, "result": {...}}
     → {"id": 1, "cmd": "stop", "reason": "…"}                        no further request leaves, other than a log-out
     ← {"event": "gone", "reason": "…"}                          Chromium did not start, or is no more; the sidecar ends

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from probes.clients.awaited import Awaited, Call
 from probes.clients.journey import Journey
 from probes.clients.page_result import Blocked, FailedRequest, RefusedNavigation, Throttled
+from probes.clients.session_tokens import tokens_in
 from probes.errors import PausedError, QuotaError, RefusedError
 from probes.safety.guard import Endpoint, Guard
 from probes.safety.permits import Meter, Ticket
@@ -19,8 +19,6 @@ from probes.safety.permits import Meter, Ticket
 LONGEST_PAUSE_S = 86400.0
 """A target's owner who wants more than a day says so again."""
 
-SESSION_COOKIES = ("auth_token", "refresh_token")
-SESSION_TOKENS = ("access_token", "refresh_token")
 KEPT_HEADERS = ("x-request-id", "retry-after", "x-smokeprobe-pause", "cf-mitigated", "content-type")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -183,25 +181,16 @@ class Traffic:
         for call in self.awaited.declared():
             self.failed.append(FailedRequest(call.method, call.path, call.kind, error=error))
 
-    def opens_session(self, asked: Asked, status: int) -> bool:
-        """Whether this is the answer to a successful log-in."""
-        if asked.method != "POST" or not 200 <= status < 300:
+    def opens_session(self, asked: Asked) -> bool:
+        """Whether an answer to this may bring a session's tokens, whatever its status says."""
+        if asked.method != "POST":
             return False
         return self._is_call(self.guard.check(asked.method, asked.url), self.journey.login_paths)
 
-    def session_opened(self, body: bytes, set_cookies: Mapping[str, str]) -> None:
-        """Tell the parent of the session, before the page can do anything with it."""
-        tokens = {
-            name: set_cookies.get(cookie, "") for name, cookie in zip(SESSION_TOKENS, SESSION_COOKIES, strict=True)
-        }
-        try:
-            data = json.loads(body)
-        except (ValueError, RecursionError):
-            data = None  # not JSON: the cookies have to do
-        if isinstance(data, dict):
-            tokens |= {name: value for name in SESSION_TOKENS if isinstance(value := data.get(name), str) and value}
-        if any(tokens.values()):
-            self._emit({"event": "session", **tokens})
+    def session_opened(self, body: bytes, set_cookies: Iterable[str]) -> None:
+        """Tell the parent of the session, if there is one, before the page can do anything with it."""
+        if tokens := tokens_in(body, set_cookies):
+            self._emit({"event": "session", "tokens": tokens})
 
     def headers_for(self, asked: Asked) -> dict[str, str]:
         """What to add to a request: our own marks to the target, secrets only to hosts that may have credentials."""

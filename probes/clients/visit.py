@@ -14,8 +14,9 @@ from playwright.async_api import Error as PlaywrightError
 from probes.clients.chromium_flags import INIT_SCRIPT
 from probes.clients.journey import Expect
 from probes.clients.page_result import ActionResult, Blocked, PageResult, Timing
+from probes.clients.session_tokens import SESSION_COOKIES
 from probes.clients.steps import Steps
-from probes.clients.traffic import SESSION_COOKIES, Traffic
+from probes.clients.traffic import Traffic
 from probes.clients.vitals import measure
 from probes.errors import RefusedError, SmokeprobeError
 from probes.files import write_atomically

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -208,6 +209,11 @@ class Meter:
         """Seconds in which something, or clean-up, may still be sent; 0 when that is over."""
         length = self.permit.ends_in_s if cleanup else self.permit.deadline_s
         return max(0.0, self._since + length - self._clock())
+
+    def keeps(self, calls: Iterable[tuple[str, str]]) -> bool:
+        """Whether what is kept for clean-up has room for all these calls (method, path)."""
+        needed = Counter(name for method, path in calls for name in self._covering(method, path))
+        return all(self._cleanup_left[name] >= count for name, count in needed.items())
 
     def stop(self, reason: str) -> None:
         """Admit nothing but clean-up from now on."""

@@ -26,6 +26,7 @@ from probes.model import Layer, LimitUse, Outcome, RequestCount, Verdict
 from probes.safety.ledger import Authority, Ledger
 from probes.safety.permits import Meter, Permit
 from probes.swarm.equipment import Equipment, LedgerBrakes
+from probes.swarm.see_out import see_out
 from probes.swarm.unjudged import heard_from, of_nothing_sent, unjudged
 
 AnyCheck = Check[Any]
@@ -37,7 +38,7 @@ LAST_ORDERS_S = 1.2
 """How long before the end of a run every check is cut off, so that log-outs and reports still fit into its time."""
 
 LAST_WORDS_S = 1.0
-"""How long a page that may send nothing more has for the answers that are on their way."""
+"""How long answers that are on their way may still take once nothing more is sent: they may be tokens of a log-in."""
 
 POLL_S = 0.25
 SCREENSHOTS_KEPT = 20
@@ -324,7 +325,7 @@ class Conductor:
             deadline=Deadline(check.options.timeout, span.ends),
             cleanup_deadline=span.cleanup_ends,
             new_client=new_client,
-            sessions=equipment.open_sessions(),
+            sessions=equipment.sessions,
             trace_id=equipment.run_id,
             tally=self._tally,
             browser=self._browser,
@@ -332,4 +333,5 @@ class Conductor:
             account=equipment.accounts.get(check.account),
             screenshot_path=str(shots / f"{equipment.run_id}-{check.name}.png"),
             sleep=gevent.sleep,
+            see_out=lambda work: see_out(work, lambda: min(LAST_WORDS_S, span.cleanup_ends.remaining() / 2)),
         )

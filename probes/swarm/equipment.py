@@ -34,6 +34,7 @@ class Equipment:
     redactor: Redactor
     accounts: Mapping[str, AccountSecrets]
     refusals: tuple[Refusal, ...]
+    sessions: OpenSessions
 
     @property
     def run_id(self) -> str:
@@ -44,10 +45,6 @@ class Equipment:
     def target(self) -> str:
         """The target's origin, the key of the ledger."""
         return self.guard.rules.origin
-
-    def open_sessions(self) -> OpenSessions:
-        """Where the tokens of open sessions are kept."""
-        return OpenSessions(self.options.state, self.target, self.redactor)
 
 
 def equip(options: RunOptions, environ: Mapping[str, str] = os.environ) -> Equipment:
@@ -69,7 +66,10 @@ def equip(options: RunOptions, environ: Mapping[str, str] = os.environ) -> Equip
         redactor.learn(edge[1], "edge header")
     identity = Identity(uuid.uuid4().hex, user_agent(settings), edge)
     refusals = tuple(Refusal(rule.status, rule.content_type) for rule in settings.throttled_when)
-    return Equipment(options, settings, checks, left_out, Guard(rules), identity, redactor, accounts, refusals)
+    sessions = OpenSessions(options.state, rules.origin, redactor)
+    return Equipment(
+        options, settings, checks, left_out, Guard(rules), identity, redactor, accounts, refusals, sessions
+    )
 
 
 def _left_out(options: RunOptions, checks: Mapping[str, AnyCheck], settings: Settings) -> dict[str, str]:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -150,7 +150,7 @@ def test_an_interrupted_journey_leaves_nothing(target: Recorder) -> None:
     class Interruption(BaseException):
         """As a signal would raise."""
 
-    def interrupt(_access: str, _refresh: str) -> None:
+    def interrupt(_tokens: Mapping[str, str]) -> None:
         raise Interruption
 
     target.pages["/"] = Answer("<script>fetch('/api/v1/auth/login', { method: 'POST' })</script>")

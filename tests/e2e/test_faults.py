@@ -47,7 +47,7 @@ RESENT = frozenset({"reset-on-accept"})
 
 IN_BROWSER = frozenset(
     {"reset-on-accept", "throttled-429", "bot-challenge", "bot-challenge-503"}
-    | {"page-500", "page-429", "page-subresource-429", "page-login-429"}
+    | {"page-500", "page-429", "page-subresource-429", "page-login-429", "page-logout-does-nothing"}
     | {"page-redirect-loop", "page-redirect-other-host", "page-redirect-private"}
 )
 """Where a page's trouble is the answer's, the probe names that, and not the browser that met it."""

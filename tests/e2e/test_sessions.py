@@ -13,6 +13,7 @@ import pytest
 from probes.standin.process import StandIn
 from tests.e2e.harness import (
     CHECKS,
+    SHORT,
     Runner,
     assert_left_nothing,
     assert_under_ceiling,
@@ -51,6 +52,21 @@ def test_a_wrong_password_is_tried_once_in_the_whole_run(target: StandIn, runner
     assert ran.outcome("login") == "failed"
     assert {ran.outcome(check) for check in CHECKS if check != "login"} == {"passed"}
     assert target.state()["wrong_passwords"] == {"basic": 1, "premium": 0}
+    assert posts(target, LOGIN) == 1
+
+
+def test_a_wrong_password_is_tried_once_by_two_checks_of_one_account(
+    target: StandIn, runner: Runner, tmp_path: Path
+) -> None:
+    again = {"kind": "login", "attempts": 2, "timeout": "2s", "every": "5m"}
+    seldom = {"health": {"every": "1h"}}  # so that both logins fit under the ceiling
+    config = write_config(tmp_path / "two.yaml", {"checks": SHORT}, {"checks": {**seldom, "login-again": again}})
+
+    ran = runner.run("--no-browser", config=config, env={"SMOKE_TEST_PASSWORD": "not-the-password"})
+
+    assert ran.code == 1, ran.story()
+    assert {ran.outcome("login"), ran.outcome("login-again")} == {"failed", "error"}
+    assert target.state()["wrong_passwords"]["basic"] == 1
     assert posts(target, LOGIN) == 1
 
 
@@ -135,6 +151,31 @@ def test_a_signal_while_a_page_is_logged_in(path: str, times: int, target: Stand
     assert left == []
     assert until(lambda: set(target.state()["open_sessions"].values()) == {0}, 5), ran.story()
     assert_left_nothing(target)
+
+
+def test_a_log_in_under_way_at_a_signal_is_ended(target: StandIn, runner: Runner) -> None:
+    target.set_faults("login-slow")
+
+    with runner.started("--no-browser", "--check", "login") as running:
+        assert until(seen(target, LOGIN))
+        running.process.send_signal(signal.SIGTERM)
+        ran = running.end(15)
+
+    assert ran.code == 143, ran.story()
+    assert target.state()["logins"]["basic"] == 1
+    assert posts(target, LOGOUT) == 1
+    assert_left_nothing(target)
+
+
+def test_the_pages_log_out_is_proved(target: StandIn, runner: Runner) -> None:
+    target.set_faults("page-logout-does-nothing")
+
+    ran = runner.run("--check", "login")
+
+    assert ran.code == 1, ran.story()
+    assert "web-log-out-proof (http): the log-out is not proved" in ran.reason("login")
+    assert posts(target, LOGIN) == 2
+    assert_left_nothing(target)  # what the page left open is ended over the API
 
 
 def test_a_second_signal_changes_nothing(target: StandIn, runner: Runner) -> None:

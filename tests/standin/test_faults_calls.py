@@ -49,6 +49,17 @@ def no_token(target: StandIn) -> None:
     assert "refresh_token" in answer.json
 
 
+def created(target: StandIn) -> None:
+    assert login(target).status == 201
+    assert target.state()["open_sessions"]["basic"] == 1
+
+
+def late(target: StandIn) -> None:
+    begun = time.monotonic()
+    assert login(target).status == 200
+    assert time.monotonic() - begun >= 1.0
+
+
 def then_silence(target: StandIn) -> None:
     body = {"email_or_username": "smoke-test-basic", "password": target.password}
     with pytest.raises(TimeoutError):
@@ -128,6 +139,8 @@ CASES: dict[str, Case] = {
     "account-inactive": refused(403),
     "login-401": refused(401),
     "login-500": refused(500),
+    "login-201": created,
+    "login-slow": late,
     "login-429": refused(429),
     "login-no-token": no_token,
     "login-then-silence": then_silence,

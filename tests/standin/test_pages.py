@@ -247,6 +247,15 @@ def no_logout_button(visitor: Visitor) -> None:
     assert visitor.console == visitor.exceptions == []
 
 
+def logout_does_nothing(visitor: Visitor) -> None:
+    visitor.log_in()
+    visitor.page.wait_for_url("**/dashboard")
+    visitor.page.get_by_test_id("logout-button").click()
+    visitor.page.wait_for_url(visitor.target.url + "/")
+    assert visitor.page.context.cookies() == []
+    assert visitor.target.state()["open_sessions"]["basic"] == 1
+
+
 CASES: dict[str, Callable[[Visitor], None]] = {
     "slow-page": slow,
     "page-console-error": console_error,
@@ -265,6 +274,7 @@ CASES: dict[str, Callable[[Visitor], None]] = {
     "page-redirect-chain": redirect_chain,
     "page-redirect-loop": redirect_loop,
     "page-login-429": login_429,
+    "page-logout-does-nothing": logout_does_nothing,
     "login-page-no-redirect": login_stays,
     "dashboard-no-logout-button": no_logout_button,
 }

@@ -3,6 +3,7 @@
 import uuid
 from datetime import timedelta
 
+import gevent
 from flask import Response
 
 from probes.standin.accounts import iso
@@ -33,6 +34,7 @@ _LOGOUT = on(f"POST {LOGOUT}")
 _PROFILE = on(f"GET {PROFILE}")
 _HISTORY = on(f"GET {HISTORY}")
 _SLOW_LOGOUT_S = 2.0
+_SLOW_LOGIN_S = 1.0
 _LOCKED_FOR = timedelta(minutes=30)
 
 LEAKED = (
@@ -75,6 +77,16 @@ def _echo(exchange: Exchange) -> Response | None:
     headers = exchange.request.headers
     seen = {name: headers.get(name, "") for name in ("Authorization", "Cookie", "User-Agent")}
     return answer_json(500, error="unhandled", request=seen)(exchange)
+
+
+def _late(_exchange: Exchange, response: Response) -> Response:
+    gevent.sleep(_SLOW_LOGIN_S)
+    return response
+
+
+def _created(_exchange: Exchange, response: Response) -> Response:
+    response.status_code = 201
+    return response
 
 
 def _redirect_away(status: int) -> Before:
@@ -140,6 +152,14 @@ FAULTS = (
         "every login answers 401, as with the database down",
         Rule(_LOGIN, answer_json(401, error="invalid credentials")),
     ),
+    _login(
+        "login-slow",
+        "logins open a session, and are answered a second later",
+        Rule(_LOGIN, after=_late),
+        outcome="passed",
+        layer=None,
+    ),
+    _login("login-201", "logins open a session, and answer 201", Rule(_LOGIN, after=_created)),
     _login("login-500", "every login answers 500", Rule(_LOGIN, answer_json(500, error="internal"))),
     _login(
         "login-429",

@@ -2,10 +2,11 @@
 
 from flask import Request, Response
 
-from probes.standin.auth import LOGIN
+from probes.standin.auth import LOGIN, LOGOUT
 from probes.standin.faults.base import (
     After,
     Before,
+    Covers,
     Expected,
     Fault,
     Layer,
@@ -50,9 +51,16 @@ def _replace(old: str, new: str) -> After:
     return act
 
 
-def _from_page(request: Request) -> bool:
-    """A login sent by the page's script: a browser names the origin of every POST."""
-    return on(f"POST {LOGIN}")(request) and "Origin" in request.headers
+def _from_page(path: str) -> Covers:
+    """A call sent by a page's script: a browser names the origin of every POST."""
+    return lambda request: on(f"POST {path}")(request) and "Origin" in request.headers
+
+
+def _forgets_cookies(_exchange: Exchange) -> Response:
+    response = Response('{"message": "logged out"}', mimetype="application/json")
+    for name in ("auth_token", "refresh_token"):
+        response.delete_cookie(name)
+    return response
 
 
 def _home(
@@ -163,7 +171,13 @@ FAULTS = (
         "page-login-429",
         "the login that the page's script sends answers 429",
         one("login", "throttled", "browser"),
-        (Rule(_from_page, answer_json(429, error="rate_limit_exceeded")),),
+        (Rule(_from_page(LOGIN), answer_json(429, error="rate_limit_exceeded")),),
+    ),
+    Fault(
+        "page-logout-does-nothing",
+        "the log-out that the page's script sends clears the cookies and answers 200, and the token stays valid",
+        one("login", "failed", "browser"),
+        (Rule(_from_page(LOGOUT), _forgets_cookies),),
     ),
     Fault(
         "login-page-no-redirect",
