@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.clients.http import LONGEST_PAUSE_S, MOST_HOPS, Refusal, Request, retry_after_s
+from probes.clients.answers import LONGEST_PAUSE_S, Refusal, retry_after_s
+from probes.clients.http import MOST_HOPS, Request
 from probes.errors import PausedError, QuotaError, RefusedError, SmokeprobeError, TransportError
 from probes.model import Layer
 from tests.clients.http_help import RUN_ID, Brakes, failure, rig
@@ -422,6 +423,7 @@ def test_429_means_slow_down(after: str, seconds: float) -> None:
     [
         (503, "text/html", True),
         (503, "text/html; charset=utf-8", True),
+        (503, "Text/HTML", True),
         (503, "application/json", False),
         (502, "text/html", False),
     ],
