@@ -158,6 +158,7 @@ def judge_visit(probe: Probe, result: PageResult, within: float | None = None, l
         probe.expect(load_step, overriding)
         return False
     for action in result.actions:
+        probe.final = probe.final or action.ours
         probe.record(_action_step(probe, result, action, within if action.name == load_step else None))
     probe.expect("console", _console(result))
     probe.expect("subresources", _subresources(result))
@@ -193,7 +194,9 @@ def _action_step(probe: Probe, result: PageResult, action: ActionResult, within:
     is_load = within is not None
     judged = timing.load_ms if is_load else None
     finding: Finding | None = None
-    if not action.ok:
+    if action.ours:
+        finding = Finding(Outcome.ERROR, Layer.BROWSER, action.error)
+    elif not action.ok:
         status = result.document_status
         layer = _net_layer(action.net_error) if action.net_error else Layer.BROWSER
         if not action.net_error and status is not None and not 200 <= status < 300:

@@ -11,13 +11,17 @@ from probes.safety.permits import Usage
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What became of one action. `net_error` is Chromium's own name (`ERR_CONNECTION_REFUSED`) where there is one."""
+    """What became of one action. `net_error` is Chromium's own name (`ERR_CONNECTION_REFUSED`) where there is one.
+
+    `ours`: what failed is the action itself, as it cannot be done on any page.
+    """
 
     name: str
     ok: bool
     duration_ms: float
     error: str = ""
     net_error: str = ""
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 from probes.clients.browser import Browser
 from probes.errors import NoBudgetError
 from probes.model import Outcome, Verdict
-from tests.checks.stage import Stage, reason
+from tests.checks.stage import Stage, outcomes, reason
 from tests.clients.browser_help import Answer, Recorder, recorder, rules, start
 
 HOME = Answer("<h1>Home</h1><script>fetch('/data')</script>")
@@ -109,3 +109,22 @@ def test_what_answers_to_a_page_ask_for_is_heeded(
             visit(stage)
     else:
         assert visit(stage).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    "css", ["h1[", "h1:nosuch", "h1 >> nosuch=x", "text=Home", "xpath=//h1", "//h1", 'a"b', "h1:nth-match(h1, 0)"]
+)
+def test_a_selector_that_cannot_be_read_is_our_own_mistake(server: Recorder, stage: Stage, css: str) -> None:
+    server.pages["/"] = Answer("<h1>Home</h1>")
+    elements = {"heading": {"role": "heading"}, "title": {"css": css}}
+    verdict = stage.run({"attempts": 3, "elements": elements}, "homepage", limits=LIMITS)
+    why = f"title (browser): the selector of the element title cannot be read: {css}"
+    assert (verdict.outcome, reason(verdict), verdict.attempts) == (Outcome.ERROR, why, 1)
+    assert outcomes(verdict)["heading"] == "passed"
+
+
+@pytest.mark.parametrize("css", ["h1", "body > h1:visible", "h1:has-text('Home')", "body >> text=Home"])
+def test_a_selector_may_say_what_the_driver_adds_to_css(server: Recorder, stage: Stage, css: str) -> None:
+    server.pages["/"] = Answer("<h1>Home</h1>")
+    verdict = stage.run({"elements": {"title": {"css": css}}}, "homepage", limits=LIMITS)
+    assert verdict.outcome is Outcome.PASSED
