@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,20 +18,25 @@ from probes.files import write_atomically
 from probes.safety.redact import Redactor
 
 LARGEST_SECRET = 64 * 1024
+_HEADER_VALUE = re.compile(r"[!-~\xa1-\xff](?:[ -~\xa0-\xff]*[!-~\xa1-\xff])?")
 
 
 def read_secret(source: SecretSource, environ: Mapping[str, str]) -> SecretStr | None:
-    """A secret from its source; None where it is missing or empty. Raises ConfigError where a file cannot be read."""
+    """A secret from its source, without the end of its line; None where it is missing or empty.
+
+    Raises ConfigError where a file cannot be read.
+    """
     if source.env:
         value = environ.get(source.env, "")
     else:
         try:
             with Path(source.file or "").open("rb") as file:
-                value = file.read(LARGEST_SECRET).decode().rstrip("\r\n")
+                value = file.read(LARGEST_SECRET).decode()
         except FileNotFoundError:
             value = ""
         except (OSError, UnicodeDecodeError) as problem:
             raise ConfigError(f"{source} cannot be read: {type(problem).__name__}.") from None
+    value = value.rstrip("\r\n")
     return SecretStr(value) if value else None
 
 
@@ -43,9 +49,20 @@ def account_secrets(credentials: Credentials, alias: str, environ: Mapping[str, 
 
 
 def edge_header(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """The secret header for the edge, or None where none is configured. Raises ConfigError where it is missing."""
+    """The secret header for the edge, or None where none is configured.
+
+    Raises ConfigError where it is missing, or no header could hold it: nothing is sent to find that out.
+    """
     header = settings.credentials.edge_header if settings.credentials else None
-    return (header.name, _needed(header.value, f"the edge's header {header.name}", environ)) if header else None
+    if header is None:
+        return None
+    what = f"the edge's header {header.name}"
+    value = _needed(header.value, what, environ)
+    if not _HEADER_VALUE.fullmatch(value):
+        limits = "no control characters, none beyond Latin-1, and no blanks at its ends"
+        source = str(header.value)
+        raise ConfigError(f"{source[0].upper() + source[1:]} is not {what}: a header's value has {limits}.")
+    return header.name, value
 
 
 def _seed(source: SecretSource, alias: str, environ: Mapping[str, str]) -> str:

@@ -156,10 +156,11 @@ def _exception_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> I
 def _time_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> Iterator[str]:
     in_turn = sum(check.options.timeout for check in checks.values() if not check.browser)
     longest = max((check.options.timeout for check in checks.values()), default=0.0)
-    if max(in_turn, longest) > settings.run.timeout:
+    run = settings.run
+    if max(in_turn, longest) > run.checks_s + 1e-9:
         yield (
-            f"run.timeout: {show_duration(settings.run.timeout)}, but the HTTP checks, which go one after another, may "
-            f"take {show_duration(in_turn)} (longest check {show_duration(longest)})"
+            f"run.timeout: {show_duration(run.timeout)}, {show_duration(run.checks_s)} of it for checks, but those "
+            f"over HTTP, one after another, may take {show_duration(in_turn)} (longest check {show_duration(longest)})"
         )
 
 

@@ -21,6 +21,7 @@ from probes.validate import validate_plan
 
 LOGIN_CALLS = ("/api/v1/auth/login", "/api/v1/auth/logout", "/api/v1/enhance")
 API = {"api": {"allows": "1000 per 60s", "key": "ip", "covers": ["* /api/*"]}}
+SIX = "6 s (longest check 6 s)"
 HOURLY = {"timeout": "6s", "every": "1h"}
 
 
@@ -226,8 +227,13 @@ def test_what_does_not_fit_at_its_interval(tmp_path: Path) -> None:
         ({"regions": ["eu-west-1"]}, ""),  # local may always be said
         (
             {"run": {"timeout": "5s", "interval": "1h"}},
-            "run.timeout: 5 s, but the HTTP checks, which go one after another, may take 6 s (longest check 6 s)",
+            f"run.timeout: 5 s, 3.8 s of it for checks, but those over HTTP, one after another, may take {SIX}",
         ),
+        (  # the last 1.2 s are no check's
+            {"run": {"timeout": "7100ms", "interval": "1h"}},
+            f"run.timeout: 7.1 s, 5.9 s of it for checks, but those over HTTP, one after another, may take {SIX}",
+        ),
+        ({"run": {"timeout": "7200ms", "interval": "1h"}}, ""),
     ],
 )
 def test_other_reasons_not_to_run(tmp_path: Path, change: dict[str, Any], problem: str) -> None:

@@ -20,6 +20,9 @@ from probes.config.models import CheckOptions, Strict
 from probes.config.units import Duration, Fraction, show_duration
 from probes.model import Layer
 
+LARGEST_AGE_S = 2**31
+"""More than that a cache does not count (RFC 9111, 1.2.2)."""
+
 
 class Performance(Strict):
     """What the status answer tells of the inside, and how far that may go (P6)."""
@@ -80,18 +83,29 @@ class HealthCheck(Check[HealthOptions]):
 
 
 def _freshness(body: dict[str, Any], response: Response, max_age_s: float) -> Iterator[Finding]:
-    """How old the answer's `timestamp` is by the target's own `Date`, so that our clock does not matter."""
+    """How old the answer's `timestamp` is by the target's own clock, so that ours does not matter."""
     stamp = _moment(text_at(body, "timestamp"))
     if stamp is None:
         yield failed("timestamp is missing or not a time")
         return
-    try:
-        now = _aware(parsedate_to_datetime(response.headers.get("date", "")))
-    except (ValueError, TypeError):
-        now = dt.datetime.now(dt.UTC)
-    age = abs((now - stamp).total_seconds())
+    age = abs((_now(response) - stamp).total_seconds())
     if age > max_age_s:
         yield failed("timestamp is not fresh", f"at most {show_duration(max_age_s)} old", show_duration(age))
+
+
+def _now(response: Response) -> dt.datetime:
+    """`Date`, and where the answer comes out of a cache, what it has spent there since; our own clock without it."""
+    try:
+        made = _aware(parsedate_to_datetime(response.headers.get("date", "")))
+        return made + dt.timedelta(seconds=_age_s(response.headers.get("age", "")))
+    except (ValueError, TypeError, OverflowError):
+        return dt.datetime.now(dt.UTC)
+
+
+def _age_s(header: str) -> int:
+    """Whole seconds in a cache; of several the first counts, what is unreadable is ignored (RFC 9111, 5.1)."""
+    first = header.partition(",")[0].strip()
+    return min(int(first), LARGEST_AGE_S) if re.fullmatch(r"[0-9]{1,20}", first) else 0
 
 
 def _moment(text: str) -> dt.datetime | None:

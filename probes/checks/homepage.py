@@ -9,13 +9,18 @@ from probes.checks.pages import Visit, judge_visit, make_visit
 from probes.checks.probe import Probe
 from probes.clients.journey import Action, Expect, Goto
 from probes.config.models import Call, CheckOptions, Path, Strict
+from probes.config.roles import Role
 from probes.config.units import Duration, Size
 
 
 class Element(Strict):
-    """One element that must be visible, by exactly one of role, test id, CSS selector or text."""
+    """One element that must be visible, by exactly one of role, test id, CSS selector or text.
 
-    role: str = ""
+    `role` is one of WAI-ARIA. `css` is CSS with what Playwright adds to it: `:visible`, `:has-text("…")`, and `>>`
+    between two selectors. It is always read as CSS: what begins with `text=`, `xpath=` or `//` is none.
+    """
+
+    role: Role = ""
     test_id: str = ""
     css: str = ""
     text: str = ""

@@ -9,9 +9,8 @@ from probes.checks.base import PlannedCall
 from probes.checks.finding import Finding, degraded, failed
 from probes.checks.probe import Probe
 from probes.clients.browser import Browser, OnSession
-from probes.clients.http import retry_after_s
 from probes.clients.journey import Action, Journey
-from probes.clients.page_result import ActionResult, PageResult
+from probes.clients.page_result import ActionResult, Answered, PageResult
 from probes.config.units import show_duration
 from probes.errors import PausedError, QuotaError, SmokeprobeError
 from probes.model import Layer, Outcome, Phases, Reason, Step
@@ -31,8 +30,6 @@ NET_LAYERS: tuple[tuple[str, Layer], ...] = (
     ("ERR_INCOMPLETE", Layer.BODY),
 )
 """Chromium's names of network errors (net_error_list.h) by the layer that broke; any other is the HTTP layer's."""
-
-CHALLENGED = ("cf-mitigated", "x-amzn-waf-action", "x-datadome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +81,7 @@ def _go(probe: Probe, browser: Browser, visit: Visit, on_session: OnSession) -> 
         login_paths=visit.login_paths,
         logout_paths=visit.logout_paths,
         calls=visit.declared,
+        refusals=probe.client.refusals,
         screenshot_path=tools.screenshot_path,
         since=since,
     )
@@ -118,8 +116,8 @@ def _heed(probe: Probe, result: PageResult) -> None:
     brakes = probe.client.brakes
     if result.paused_s:
         brakes.asked_to_pause(result.paused_s)
-    for throttled in result.throttled:
-        brakes.asked_to_slow_down("*", throttled.path, retry_after_s(throttled.retry_after) or 60.0)
+    for asked in result.slow_downs:
+        brakes.asked_to_slow_down(asked.method, asked.path, asked.seconds)
 
 
 def judge_visit(probe: Probe, result: PageResult, within: float | None = None, load_step: str = "load") -> bool:
@@ -130,6 +128,7 @@ def judge_visit(probe: Probe, result: PageResult, within: float | None = None, l
         probe.expect(load_step, overriding)
         return False
     for action in result.actions:
+        probe.final = probe.final or action.ours
         probe.record(_action_step(probe, result, action, within if action.name == load_step else None))
     probe.expect("console", _console(result))
     probe.expect("subresources", _subresources(result))
@@ -137,15 +136,10 @@ def judge_visit(probe: Probe, result: PageResult, within: float | None = None, l
 
 
 def _overriding(probe: Probe, result: PageResult) -> Iterator[Finding]:
-    headers = result.document_headers
-    refusals = {rule.status for rule in probe.tools.settings.throttled_when}
-    if any(name in headers for name in CHALLENGED):
-        yield Finding(Outcome.ERROR, Layer.HTTP, "blocked by edge: a bot challenge", final=True)
+    if result.challenged:
+        yield _by_edge(Outcome.ERROR, "blocked by edge: a bot challenge", result.challenged)
     elif result.throttled:
-        paths = ", ".join(sorted({throttled.path for throttled in result.throttled}))[:120]
-        yield Finding(Outcome.THROTTLED, Layer.HTTP, f"the target asks us to slow down: {paths}", "", "429", final=True)
-    elif any(item.status in refusals for item in result.failed):
-        yield Finding(Outcome.THROTTLED, Layer.HTTP, "the edge asks us to slow down", final=True)
+        yield _by_edge(Outcome.THROTTLED, "the target asks us to slow down", result.throttled)
     elif result.over_quota and (paused := probe.client.brakes.paused()):
         yield _paused(paused)
     elif result.over_quota:
@@ -159,12 +153,20 @@ def _overriding(probe: Probe, result: PageResult) -> Iterator[Finding]:
         yield Finding(Outcome.ERROR, Layer.BROWSER, "the browser crashed")
 
 
+def _by_edge(outcome: Outcome, rule: str, answers: Iterable[Answered]) -> Finding:
+    paths = ", ".join(sorted({answered.path for answered in answers}))[:120]
+    statuses = ", ".join(sorted({str(answered.status) for answered in answers}))
+    return Finding(outcome, Layer.HTTP, f"{rule}: {paths}", "", statuses, final=True)
+
+
 def _action_step(probe: Probe, result: PageResult, action: ActionResult, within: float | None) -> Step:
     timing = result.timing
     is_load = within is not None
     judged = timing.load_ms if is_load else None
     finding: Finding | None = None
-    if not action.ok:
+    if action.ours:
+        finding = Finding(Outcome.ERROR, Layer.BROWSER, action.error)
+    elif not action.ok:
         status = result.document_status
         layer = _net_layer(action.net_error) if action.net_error else Layer.BROWSER
         if not action.net_error and status is not None and not 200 <= status < 300:

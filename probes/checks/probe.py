@@ -11,7 +11,8 @@ from tenacity import RetryCallState, Retrying, retry_if_result
 from tenacity.wait import wait_exponential_jitter
 
 from probes.checks.finding import Finding
-from probes.clients.http import HttpClient, Request, Response, retry_after_s
+from probes.clients.answers import retry_after_s
+from probes.clients.http import HttpClient, Request, Response
 from probes.config.models import CheckOptions, Settings
 from probes.config.units import show_duration
 from probes.deadline import CutOff, Deadline
@@ -321,13 +322,13 @@ def _kept_back(step: Step) -> bool:
 
 def general_findings(response: Response) -> Iterable[Finding]:
     """What holds for any answer: a throttle, a bot wall and a body without end are told apart before anything else."""
-    if response.throttled:
-        after_s = retry_after_s(response.headers.get("retry-after"))
-        actual = f"{response.status}" + (f", retry after {after_s:.0f} s" if after_s is not None else "")
-        yield Finding(Outcome.THROTTLED, Layer.HTTP, "the target asks us to slow down", "", actual, final=True)
-    elif response.challenged:
+    if response.challenged:  # whatever its status says: that is the wall's, and not the target's
         yield Finding(
             Outcome.ERROR, Layer.HTTP, "blocked by edge: a bot challenge", "", str(response.status), final=True
         )
+    elif response.throttled:
+        after_s = retry_after_s(response.headers.get("retry-after"))
+        actual = f"{response.status}" + (f", retry after {after_s:.0f} s" if after_s is not None else "")
+        yield Finding(Outcome.THROTTLED, Layer.HTTP, "the target asks us to slow down", "", actual, final=True)
     elif response.truncated:
         yield Finding(Outcome.FAILED, Layer.BODY, "the body is larger than 1 MiB and was cut off", final=False)

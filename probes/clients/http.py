@@ -10,13 +10,13 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 from urllib.parse import urljoin
 
 import requests
 import urllib3
 
+from probes.clients.answers import Refusal, is_challenge, is_throttle, number, pause_s, slow_down_s
 from probes.clients.line import ConnectionFacts, Line
 from probes.clients.wire import WireAdapter, transport_error
 from probes.deadline import Deadline
@@ -28,10 +28,7 @@ from probes.safety.permits import Meter
 LARGEST_BODY = 1024 * 1024
 MOST_HOPS = 5
 LARGEST_LIMIT = 10**9
-LONGEST_PAUSE_S = 86400.0
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-CHALLENGES = (("cf-mitigated", "challenge"), ("x-amzn-waf-action", ""), ("x-datadome", ""))
-"""Headers by which Cloudflare, AWS WAF and DataDome mark the page of their bot wall; an empty value means any."""
 
 
 class Brakes(Protocol):
@@ -61,14 +58,6 @@ class Identity:
     def traceparent(self) -> str:
         """A W3C trace context: the trace is the run's, the span is this request's."""
         return f"00-{self.run_id}-{secrets.token_hex(8)}-01"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An answer that means `slow down` at this edge, besides 429."""
-
-    status: int
-    content_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +134,7 @@ class HttpClient:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.guard, self.meter, self.brakes, self.identity = guard, meter, brakes, identity
-        self.deadline, self._refusals, self._sleep = deadline, refusals, sleep
+        self.deadline, self.refusals, self._sleep = deadline, refusals, sleep
         self._line = Line(guard.check_address)
         self._session = _Session()
         # no proxy, no .netrc and no certificate bundle from the environment: they would bypass guard and credentials
@@ -241,8 +230,8 @@ class HttpClient:
             duration_ms=(ended - begun) * 1000.0,
             ttfb_ms=phases.ttfb_ms or 0.0,
             facts=self._line.facts,
-            throttled=status == 429 or self._is_refusal(status, headers),
-            challenged=any(_marks(headers, name, value) for name, value in CHALLENGES),
+            throttled=is_throttle(status, headers, self.refusals),
+            challenged=is_challenge(headers),
             set_cookies=set_cookies,
         )
 
@@ -264,28 +253,19 @@ class HttpClient:
             raise RefusedError("credentials to a host that is not listed under credentials.hosts")
         return headers
 
-    def _is_refusal(self, status: int, headers: Mapping[str, str]) -> bool:
-        content_type = headers.get("content-type", "")
-        return any(status == rule.status and content_type.startswith(rule.content_type) for rule in self._refusals)
-
     def _heed(self, method: str, path: str, response: Response) -> None:
         """What an answer asks of us: to pause, to slow down, to stay under a limit."""
-        if (pause := _number(response.headers.get("x-smokeprobe-pause"))) is not None and pause > 0:
-            self.brakes.asked_to_pause(min(pause, LONGEST_PAUSE_S))
-        after_s = retry_after_s(response.headers.get("retry-after"))
-        if response.throttled or (response.status == 503 and after_s):  # a 503 fails all the same, but we wait too
-            self.brakes.asked_to_slow_down(method, path, after_s or 60.0)
+        if (pause := pause_s(response.headers)) is not None:
+            self.brakes.asked_to_pause(pause)
+        if (wait := slow_down_s(response.status, response.headers, self.refusals)) is not None:
+            self.brakes.asked_to_slow_down(method, path, wait)
         limit = response.headers.get("x-ratelimit-limit") or response.headers.get("ratelimit-limit")
-        if (seen := _number(limit)) is not None and 1 <= seen <= LARGEST_LIMIT:
+        if (seen := number(limit)) is not None and 1 <= seen <= LARGEST_LIMIT:
             self.brakes.limit_seen(method, path, int(seen))
 
 
 def _with_times(response: Response, total_ms: float, ttfb_ms: float) -> Response:
     return replace(response, duration_ms=total_ms, ttfb_ms=ttfb_ms)
-
-
-def _marks(headers: Mapping[str, str], name: str, value: str) -> bool:
-    return name in headers and (not value or headers[name] == value)
 
 
 def _read(raw: urllib3.HTTPResponse) -> tuple[bytes, bool]:
@@ -300,26 +280,3 @@ def _read(raw: urllib3.HTTPResponse) -> tuple[bytes, bool]:
         size += len(chunk)
     raw.close()
     return b"".join(chunks)[:LARGEST_BODY], True
-
-
-def _number(text: str | None) -> float | None:
-    """A number that is not negative; infinite where it is too large to be held, but never for the mere word."""
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if value >= 0 and any(map(str.isdigit, text or "")) else None
-
-
-def retry_after_s(value: str | None) -> float | None:
-    """A Retry-After header, in seconds or as a date (RFC 9110, 10.2.3), a day at most.
-
-    None where it is missing or unreadable.
-    """
-    seconds = _number(value)
-    if seconds is None and value:
-        try:
-            seconds = max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return None if seconds is None else min(seconds, LONGEST_PAUSE_S)

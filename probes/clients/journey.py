@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from probes.clients.answers import Refusal
 from probes.safety.limits import CallPattern
 from probes.safety.permits import Permit
 
@@ -77,8 +78,8 @@ class Journey:
     everything that is sent, also what no limit covers. `headers` go to the target's own origin only,
     `credential_headers` only where credentials may go too. The answer to a POST to one of `login_paths` opens a
     session; POSTs to `logout_paths` are sent even when probing is paused. `calls` are what the pages are declared to
-    ask for: one that is asked for and not answered fails. `screenshot_path`: where to write a picture of a failure,
-    or empty for none.
+    ask for: one that is asked for and not answered fails. `refusals` mean `slow down` besides 429. `screenshot_path`:
+    where to write a picture of a failure, or empty for none.
     """
 
     permit: Permit
@@ -90,6 +91,7 @@ class Journey:
     login_paths: tuple[str, ...] = ()
     logout_paths: tuple[str, ...] = ()
     calls: tuple[CallPattern, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     screenshot_path: str = ""
     element_timeout_s: float = ELEMENT_TIMEOUT_S
     since: float | None = None
@@ -106,6 +108,7 @@ class Journey:
             "login_paths": list(self.login_paths),
             "logout_paths": list(self.logout_paths),
             "calls": [str(call) for call in self.calls],
+            "refusals": [asdict(refusal) for refusal in self.refusals],
             "screenshot_path": self.screenshot_path,
             "element_timeout_s": self.element_timeout_s,
             "since": self.since,
@@ -124,6 +127,7 @@ class Journey:
             login_paths=tuple(data["login_paths"]),
             logout_paths=tuple(data["logout_paths"]),
             calls=tuple(map(CallPattern.parse, data["calls"])),
+            refusals=tuple(Refusal(**entry) for entry in data["refusals"]),
             screenshot_path=str(data["screenshot_path"]),
             element_timeout_s=float(data["element_timeout_s"]),
             since=None if data["since"] is None else float(data["since"]),

@@ -11,13 +11,17 @@ from probes.safety.permits import Usage
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What became of one action. `net_error` is Chromium's own name (`ERR_CONNECTION_REFUSED`) where there is one."""
+    """What became of one action. `net_error` is Chromium's own name (`ERR_CONNECTION_REFUSED`) where there is one.
+
+    `ours`: what failed is the action itself, as it cannot be done on any page.
+    """
 
     name: str
     ok: bool
     duration_ms: float
     error: str = ""
     net_error: str = ""
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,21 @@ class RefusedNavigation:
 
 
 @dataclass(frozen=True, slots=True)
-class Throttled:
-    """A call of the page that was answered with 429; `retry_after` as the target wrote it."""
+class Answered:
+    """The page, or a call of it, and what it was answered with."""
 
+    method: str
     path: str
-    retry_after: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlowDown:
+    """An answer asks us to send less of this call for so long."""
+
+    method: str
+    path: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +91,9 @@ class PageResult:
     """All that a journey found out.
 
     Actions after the first that failed are missing, other than the rest of a row of expectations. Console and page
-    errors that follow from a refused request or a 429 are left out. `document_*` is the page that was open at
-    the end. `paused_s`: what the target's owner asked for. `cookies` holds the session's tokens where there are any:
-    secrets, for the log-out only.
+    errors that follow from a refused request or a throttle are left out. `document_*` is the page that was open at
+    the end. `slow_downs` and `paused_s`: what answers, and the target's owner, asked for. `cookies` holds the session's
+    tokens where there are any: secrets, for the log-out only.
     """
 
     actions: tuple[ActionResult, ...]
@@ -90,7 +104,9 @@ class PageResult:
     console_errors: tuple[str, ...] = ()
     page_errors: tuple[str, ...] = ()
     failed: tuple[FailedRequest, ...] = ()
-    throttled: tuple[Throttled, ...] = ()
+    throttled: tuple[Answered, ...] = ()
+    challenged: tuple[Answered, ...] = ()
+    slow_downs: tuple[SlowDown, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     over_quota: tuple[Blocked, ...] = ()
     refused_navigation: RefusedNavigation | None = None
@@ -124,7 +140,9 @@ class PageResult:
                 "console_errors": tuple(data["console_errors"]),
                 "page_errors": tuple(data["page_errors"]),
                 "failed": tuple(FailedRequest(**entry) for entry in data["failed"]),
-                "throttled": tuple(Throttled(**entry) for entry in data["throttled"]),
+                "throttled": tuple(Answered(**entry) for entry in data["throttled"]),
+                "challenged": tuple(Answered(**entry) for entry in data["challenged"]),
+                "slow_downs": tuple(SlowDown(**entry) for entry in data["slow_downs"]),
                 "blocked": tuple(Blocked(**entry) for entry in data["blocked"]),
                 "over_quota": tuple(Blocked(**entry) for entry in data["over_quota"]),
                 "refused_navigation": refused and RefusedNavigation(**refused),

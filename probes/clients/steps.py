@@ -18,14 +18,17 @@ from probes.clients.traffic import Traffic
 from probes.safety.permits import boot_clock
 
 _NET_ERROR = re.compile(r"net::(ERR_[A-Z0-9_]+)")
+_NO_SELECTOR = re.compile(r"while parsing |is not a valid selector|engine expects")
+"""How Playwright's parser, Chromium's, and Playwright's own pseudo-classes refuse a selector."""
 
 
 class StepError(Exception):
-    """An action failed; the text is for the report."""
+    """An action failed; the text is for the report. `ours`: it could not have been done on any page."""
 
-    def __init__(self, text: str, net_error: str = "") -> None:
+    def __init__(self, text: str, net_error: str = "", *, ours: bool = False) -> None:
         super().__init__(text)
         self.net_error = net_error
+        self.ours = ours
 
 
 class Steps:
@@ -41,18 +44,18 @@ class Steps:
     async def do(self, action: Action) -> ActionResult:
         """Do it, and say how it went. Never raises for what a page can do."""
         started = perf_counter()
-        error, net_error = "", ""
+        error, net_error, ours = "", "", False
         try:
             async with asyncio.timeout(self.left_s()):  # also where the page's own scripts hang
                 await self._do(action)
         except StepError as failure:
-            error, net_error = str(failure), failure.net_error
+            error, net_error, ours = str(failure), failure.net_error, failure.ours
         except TimeoutError:
             error = "the time for the whole visit is over"
         except PlaywrightError as failure:
             # Playwright's own text may quote the page or what was typed into it.
             error = "the page crashed" if "crashed" in failure.message else "the page went away"
-        return ActionResult(action.name, not error, (perf_counter() - started) * 1000.0, error, net_error)
+        return ActionResult(action.name, not error, (perf_counter() - started) * 1000.0, error, net_error, ours)
 
     def left_s(self) -> float:
         """Seconds until the deadline."""
@@ -91,6 +94,15 @@ class Steps:
         self._check_document()
 
     async def _expect(self, action: Expect) -> None:
+        try:
+            await self._look(action)
+        except PlaywrightError as error:
+            if action.css and _NO_SELECTOR.search(error.message):
+                what = f"the selector of the element {action.name} cannot be read: {action.css}"
+                raise StepError(what, ours=True) from None
+            raise
+
+    async def _look(self, action: Expect) -> None:
         visible = self._locate(action).filter(visible=True)
         if self._out_of_patience:  # something else has had its whole time, and so has this
             if bool(await visible.count()) == action.visible:
@@ -151,7 +163,7 @@ class Steps:
             return page.locator(f"role={action.role}")
         if action.test_id:
             return page.get_by_test_id(action.test_id)
-        return page.locator(action.css) if action.css else page.get_by_text(action.text)
+        return page.locator(f"css={action.css}") if action.css else page.get_by_text(action.text)
 
     def _patience_ms(self) -> float:
         return max(1.0, min(self._patience_s, self.left_s()) * 1000.0)

@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from probes.clients.answers import is_challenge, is_throttle, pause_s, slow_down_s
 from probes.clients.awaited import Awaited, Call
 from probes.clients.journey import Journey
-from probes.clients.page_result import Blocked, FailedRequest, RefusedNavigation, Throttled
+from probes.clients.page_result import Answered, Blocked, FailedRequest, RefusedNavigation, SlowDown
 from probes.clients.session_tokens import tokens_in
 from probes.errors import PausedError, QuotaError, RefusedError
 from probes.safety.guard import Endpoint, Guard
 from probes.safety.permits import Meter, Ticket
 
-LONGEST_PAUSE_S = 86400.0
-"""A target's owner who wants more than a day says so again."""
-
-KEPT_HEADERS = ("x-request-id", "retry-after", "x-smokeprobe-pause", "cf-mitigated", "content-type")
+KEPT_HEADERS = ("x-request-id", "content-type")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -66,7 +64,9 @@ class Traffic:
         self.blocked: list[Blocked] = []
         self.over_quota: list[Blocked] = []
         self.failed: list[FailedRequest] = []
-        self.throttled: list[Throttled] = []
+        self.throttled: list[Answered] = []
+        self.challenged: list[Answered] = []
+        self.slow_downs: list[SlowDown] = []
         self.refused_navigation: RefusedNavigation | None = None
         self.paused_s: float | None = None
         self.by_method: Counter[str] = Counter()
@@ -142,15 +142,14 @@ class Traffic:
         endpoint = self.guard.check(asked.method, asked.url)
         if self.guard.is_target(endpoint):
             self._heed(headers)
-        if status == 429:
-            self.quiet_urls.add(asked.url)
-            self.throttled.append(Throttled(endpoint.path, headers.get("retry-after", "")))
+        throttled = self._judge_edge(asked, Answered(asked.method, endpoint.path, status), headers)
         if self.is_page(asked):
             if status not in REDIRECTS:
                 kept = {name: headers[name] for name in KEPT_HEADERS if name in headers}
                 self.document = Document(status, kept)
         elif status >= 400:
-            self._failed(asked, endpoint, status)
+            if not throttled:
+                self._failed(asked, endpoint, status)
             self._trouble_of_call(asked, f"answered {status}")
 
     def no_answer(self, asked: Asked, reason: str) -> None:
@@ -213,18 +212,27 @@ class Traffic:
             raise QuotaError(f"The permit has run out of time for {asked.method}.")
 
     def _heed(self, headers: Mapping[str, str]) -> None:
-        try:
-            pause_s = float(headers.get("x-smokeprobe-pause", ""))
-        except ValueError:
-            return
-        if pause_s > 0:  # so neither NaN
-            self.paused_s = max(self.paused_s or 0.0, min(pause_s, LONGEST_PAUSE_S))
+        if (seconds := pause_s(headers)) is not None:
+            self.paused_s = max(self.paused_s or 0.0, seconds)
             self.stop(f"The target's owner asked us to pause for {self.paused_s:.0f} s.")
+
+    def _judge_edge(self, asked: Asked, answered: Answered, headers: Mapping[str, str]) -> bool:
+        """Record what speaks of the edge and not of the page; whether it is a throttle."""
+        refusals = self.journey.refusals
+        if (seconds := slow_down_s(answered.status, headers, refusals)) is not None:
+            self.slow_downs.append(SlowDown(answered.method, answered.path, seconds))
+        if is_challenge(headers):
+            self.challenged.append(answered)
+        throttled = is_throttle(answered.status, headers, refusals)
+        if throttled:
+            self.quiet_urls.add(asked.url)
+            self.throttled.append(answered)
+        return throttled
 
     def _failed(self, asked: Asked, endpoint: Endpoint, status: int) -> None:
         if endpoint.path == "/favicon.ico" and asked.kind == "Other":
             self.quiet_urls.add(asked.url)  # the browser's own guess, which no page promised
-        elif status != 429:
+        else:
             self.failed.append(FailedRequest(asked.method, endpoint.path, asked.kind.lower(), status=status))
 
     def _over(self, asked: Asked, *, answered: bool) -> None:

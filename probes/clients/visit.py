@@ -96,6 +96,8 @@ class Visit:
             page_errors=tuple(self._page_errors[:MOST_TEXTS]),
             failed=tuple(traffic.failed),
             throttled=tuple(traffic.throttled),
+            challenged=tuple(traffic.challenged),
+            slow_downs=tuple(traffic.slow_downs),
             blocked=(*traffic.blocked, *self._refused_sockets()),
             over_quota=tuple(traffic.over_quota),
             refused_navigation=traffic.refused_navigation,

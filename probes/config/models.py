@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from probes.config.units import Duration, Fraction, PositiveDuration, Rate, shown
+from probes.config.units import Duration, Fraction, PositiveDuration, Rate, show_duration, shown
 from probes.errors import RefusedError
 from probes.safety.guard import parse_url, split_host
 from probes.safety.limits import CallPattern, RateLimit
@@ -211,13 +211,29 @@ class Backoff(Strict):
     longest: Duration = 3.0
 
 
+LAST_ORDERS_S = 1.2
+"""How long before the end of a run every check is cut off, so that log-outs and reports still fit into its time."""
+
+
+def _run_time(value: float) -> float:
+    if value <= LAST_ORDERS_S:
+        kept = f"{show_duration(LAST_ORDERS_S)} of each run are kept for log-outs and the report"
+        raise ValueError(f"{show_duration(value)} is too short for any check: {kept}")
+    return value
+
+
 class Run(Strict):
     """One pass of all checks."""
 
-    timeout: PositiveDuration = 30.0
+    timeout: Annotated[PositiveDuration, AfterValidator(_run_time)] = 30.0
     attempts: int = Field(default=3, ge=1, le=10)
     interval: PositiveDuration = 60.0
     backoff: Backoff = Backoff()
+
+    @property
+    def checks_s(self) -> float:
+        """How much of the run's time its checks have, in seconds."""
+        return self.timeout - LAST_ORDERS_S
 
 
 class CheckOptions(Strict):

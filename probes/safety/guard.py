@@ -49,7 +49,8 @@ def parse_url(url: str) -> Endpoint:
     except ValueError:
         raise RefusedError("a URL that cannot be read") from None
     if parts.scheme not in DEFAULT_PORTS:
-        raise RefusedError(f"scheme {parts.scheme or 'missing'!s}: only http and https are probed")
+        # not named: a host with a port reads as one (`db7.corp:80`)
+        raise RefusedError(f"{'another scheme' if parts.scheme else 'scheme missing'}: only http and https are probed")
     if parts.username is not None or parts.password is not None:
         raise RefusedError("a URL with a user name or password in it")
     if not host:
@@ -170,10 +171,11 @@ class Guard:
         endpoint = parse_url(url)
         if endpoint.scheme in {"ws", "wss"}:
             if not host_listed(endpoint, self.rules.websockets):
-                raise RefusedError(f"a WebSocket to {endpoint.host}: not listed under target.websockets")
+                raise RefusedError(f"a WebSocket to {self._named(endpoint)}: not listed under target.websockets")
             return endpoint
         if not self.is_target(endpoint) and not host_listed(endpoint, self.rules.hosts):
-            raise RefusedError(f"host {endpoint.host}:{endpoint.port} is not listed under target.hosts")
+            rule = f"{self._named(endpoint)} is not listed under target.hosts: add it there if it is yours"
+            raise RefusedError(rule)
         if method in READ_ONLY:
             return endpoint
         plain = "?" not in url and ";" not in endpoint.path  # what an exception's proof holds for has no parameters
@@ -196,6 +198,15 @@ class Guard:
     def is_target(self, endpoint: Endpoint) -> bool:
         """Whether this is the target itself."""
         return endpoint.origin == self.rules.origin
+
+    def _named(self, endpoint: Endpoint) -> str:
+        """A host that is not listed, as a report may show it.
+
+        What a target redirects to may be an address of its inside, so only what is plainly its own is named.
+        """
+        own = parse_url(self.rules.origin).host
+        same = endpoint.host.removeprefix("www.") == own.removeprefix("www.")
+        return f"host {endpoint.host}:{endpoint.port}" if same else "another host"
 
     def may_carry_credentials(self, url: str) -> bool:
         """Whether passwords, tokens and secret headers may go there: in the clear only where the target itself is."""

@@ -19,6 +19,7 @@ from probes.checks.execute import execute
 from probes.checks.probe import Tally, Tools
 from probes.clients.browser import Browser
 from probes.clients.http import HttpClient
+from probes.config.models import LAST_ORDERS_S
 from probes.deadline import CutOff, Deadline
 from probes.errors import LedgerError, NoBudgetError, PausedError
 from probes.files import keep_newest
@@ -33,9 +34,6 @@ AnyCheck = Check[Any]
 
 CLEANUP_S = 4.0
 """How long after a check's own time its log-out may still be sent."""
-
-LAST_ORDERS_S = 1.2
-"""How long before the end of a run every check is cut off, so that log-outs and reports still fit into its time."""
 
 LAST_WORDS_S = 1.0
 """How long answers that are on their way may still take once nothing more is sent: they may be tokens of a log-in."""

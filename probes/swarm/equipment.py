@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from probes.accounts import OpenSessions, account_secrets, edge_header
 from probes.checks.probe import AccountSecrets
 from probes.checks.registry import AnyCheck, build_checks, load_settings
-from probes.clients.http import Identity, Refusal
+from probes.clients.answers import Refusal
+from probes.clients.http import Identity
 from probes.config.models import Settings
 from probes.config.rules import guard_rules, user_agent
 from probes.errors import ConfigError, PausedError

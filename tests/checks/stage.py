@@ -12,7 +12,9 @@ from probes.accounts import OpenSessions
 from probes.checks.execute import execute
 from probes.checks.probe import AccountSecrets, Tally, Tools
 from probes.checks.registry import build_checks, load_settings
-from probes.clients.http import HttpClient, Identity, Refusal
+from probes.clients.answers import Refusal
+from probes.clients.browser import Browser
+from probes.clients.http import HttpClient, Identity
 from probes.config.load import Source
 from probes.config.models import Settings
 from probes.config.rules import guard_rules
@@ -65,6 +67,7 @@ class Stage:
     naps: list[float] = field(default_factory=list)
     attempts: list[int] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    browser: Browser | None = None
 
     def settings(self, data: Mapping[str, Any]) -> Settings:
         path = self.folder / "config.yaml"
@@ -97,7 +100,8 @@ class Stage:
             sessions=self.sessions(),
             trace_id=RUN_ID,
             tally=self.tally,
-            no_browser="left out by --no-browser",
+            browser=self.browser,
+            no_browser="" if self.browser else "left out by --no-browser",
             account=AccountSecrets("basic", EMAIL, self.password) if check.account else None,
             sleep=self.naps.append,
         )

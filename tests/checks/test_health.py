@@ -101,6 +101,32 @@ def test_without_a_date_our_own_clock_has_to_do(tmp_path: Path, date: str) -> No
     assert "is not fresh" in why(check(tmp_path, {**HEALTHY, "timestamp": old}, date, max_age="5m"))
 
 
+@pytest.mark.parametrize(
+    ("age", "fresh"),
+    [
+        ("0", True),
+        ("240", True),
+        ("301", False),
+        ("600, 0", False),  # of several the first counts
+        ("99999999999999999999", False),
+        ("-600", True),
+        ("600.5", True),
+        ("old", True),
+        ("", True),
+        ("٦٠٠", True),
+    ],
+)
+def test_an_answer_out_of_a_cache_is_as_old_as_the_cache_says(tmp_path: Path, age: str, *, fresh: bool) -> None:
+    body, date = at(NOW, "2024-01-27T10:00:00Z")
+    said = why(check(tmp_path, body, f"{date}Age: {age}\r\n", max_age="5m"))
+    assert said == "passed" if fresh else said.startswith("edge (body): timestamp is not fresh")
+
+
+def test_an_age_without_a_date_adds_nothing(tmp_path: Path) -> None:
+    body = {**HEALTHY, "timestamp": dt.datetime.now(dt.UTC).isoformat()}
+    assert why(check(tmp_path, body, "Age: 600\r\n", max_age="5m")) == "passed"
+
+
 GOOD_NUMBERS = {"database_query_ms": 4.2, "cache_hit_rate": 0.93, "error_rate": 0.001}
 LIMITS: dict[str, Any] = {"performance": {"database_query": "500ms", "cache_hit_rate": 0.5, "error_rate": "5%"}}
 

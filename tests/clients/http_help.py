@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from probes.clients.http import HttpClient, Identity, Refusal, Request, Response
+from probes.clients.answers import Refusal
+from probes.clients.http import HttpClient, Identity, Request, Response
 from probes.deadline import Deadline
 from probes.errors import PausedError, TransportError
 from probes.safety.guard import Guard, GuardRules, parse_url

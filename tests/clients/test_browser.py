@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from probes.clients.answers import Refusal
 from probes.clients.browser import GRACE_S, Browser
 from probes.clients.journey import Action, Click, Fill, Goto, Journey, WaitForPath
-from probes.clients.page_result import PageResult
+from probes.clients.page_result import Answered, PageResult, SlowDown
 from probes.safety.limits import CallPattern, RateLimit
 from probes.standin.process import StandIn
 from tests.clients.browser_help import AGENT, HOME, LOGIN, chromium_processes, journey, permit, rules, start
@@ -179,7 +180,8 @@ def test_a_missing_subresource_counts(target: StandIn, browser: Browser) -> None
 
 def test_a_throttled_subresource_is_no_error_of_the_page(target: StandIn, browser: Browser) -> None:
     result = visit_home(target, browser, "page-subresource-429")
-    assert [(each.path, each.retry_after) for each in result.throttled] == [("/static/faults/throttled.png", "60")]
+    assert result.throttled == (Answered("GET", "/static/faults/throttled.png", 429),)
+    assert result.slow_downs == (SlowDown("GET", "/static/faults/throttled.png", 60.0),)
     assert (result.console_errors, result.failed) == ((), ())
 
 
@@ -226,6 +228,7 @@ def test_there_is_no_picture_of_an_error_page_nor_of_success(target: StandIn, br
 
 def test_a_journey_survives_its_way_to_the_sidecar(target: StandIn) -> None:
     asked = replace(journey(target.url, *HOME, *login("s3cret")), since=12.5, credential_headers={"X-Edge": "k"})
+    asked = replace(asked, refusals=(Refusal(503, "text/html"),))
     assert Journey.from_json(json.loads(json.dumps(asked.to_json()))) == asked
     assert "s3cret" not in repr(asked)
     assert "X-Edge" not in repr(asked)

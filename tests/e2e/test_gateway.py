@@ -33,11 +33,12 @@ def test_the_shipped_configuration_passes(gateway: StandIn, gateway_runner: Runn
     assert_left_nothing(gateway)
 
 
-def test_what_this_edge_says_instead_of_429_is_throttled(gateway: StandIn, gateway_runner: Runner) -> None:
+@pytest.mark.parametrize("check", ["api", "homepage"])
+def test_what_this_edge_says_instead_of_429_is_throttled(gateway: StandIn, gateway_runner: Runner, check: str) -> None:
     gateway.set_faults("edge-503")
 
-    ran = gateway_runner.run("--check", "api")
+    ran = gateway_runner.run("--check", check)
 
     assert ran.code == 3, ran.story()
-    assert ran.outcome("api") == "throttled"
+    assert ran.outcome(check) == "throttled"
     assert sum(entry["path"].startswith("/api/v1/") for entry in gateway.ledger()) == 1

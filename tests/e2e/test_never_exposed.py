@@ -140,6 +140,24 @@ def test_a_placeholder_stands_where_a_secret_was(guarded: StandIn, secretive: Ru
     assert "[redacted" in ran.stdout
 
 
+@pytest.mark.parametrize(
+    "faults", [("redirect-other-host", "page-redirect-private"), ("redirect-private", "page-redirect-other-host")]
+)
+def test_where_the_target_leads_is_not_named(
+    faults: tuple[str, ...], guarded: StandIn, secretive: Runner, tmp_path: Path
+) -> None:
+    guarded.set_faults(*faults)
+    state = tmp_path / "state"
+
+    ran = secretive.run("--check", "health", "--check", "homepage", state=state)
+
+    for check in ("health", "homepage"):
+        assert "redirected to where we must not go: another host" in ran.reason(check), ran.story()
+    said = everything(ran, tmp_path, state)
+    assert {"report.xml", "report.html", "summary.md", "report.json"} <= {Path(where).name for where in said}
+    assert_never_exposed(said, (*PLANTED, "example.org", "10.0.0.1"))
+
+
 def test_a_debug_log_gives_nothing_away(guarded: StandIn, secretive: Runner, tmp_path: Path) -> None:
     guarded.set_faults("profile-500-echo", "enhance-500-internal")
     state = tmp_path / "state"

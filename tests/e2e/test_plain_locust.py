@@ -160,7 +160,7 @@ def test_continuous_runs_keep_to_the_ceiling(target: StandIn, runner: Runner, tm
     config = write_config(
         tmp_path / "continuous.yaml",
         {
-            "run": {"attempts": 1, "timeout": "8s"},
+            "run": {"attempts": 1, "timeout": "10s"},
             "limits": {"api": {"allows": "6000 per 60s"}},
             "checks": SHORT | {"health": {"timeout": "2s", "every": "1s"}},
         },

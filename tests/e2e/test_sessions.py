@@ -246,10 +246,15 @@ def test_a_secret_header_for_the_edge(tmp_path: Path) -> None:
     with StandIn("design", env={"STANDIN_EDGE_SECRET": EDGE_SECRET}) as target:
         runner = Runner(target, tmp_path, config)
 
-        right = runner.run(env={"EDGE_SECRET": EDGE_SECRET})
+        right = runner.run(env={"EDGE_SECRET": f"{EDGE_SECRET}\n"})
+        sent = len(target.ledger())
+        unusable = runner.run(env={"EDGE_SECRET": f"{EDGE_SECRET}\n\x07"})
+        assert len(target.ledger()) == sent
         wrong = runner.run("--no-browser", "--check", "health", env={"EDGE_SECRET": "another"})
 
         assert right.code == 0, right.story()
+        assert unusable.code == 2
+        assert EDGE_SECRET not in unusable.stdout + unusable.stderr
         assert wrong.code == 1
         assert wrong.layer("health") == "http"
         assert_left_nothing(target)

@@ -215,6 +215,42 @@ def test_other_hosts_and_ports_are_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://www.example.com/", "host www.example.com:443"),
+        ("http://example.com/", "host example.com:80"),
+        ("https://example.com.:8443/", "host example.com:8443"),
+        ("http://www.example.com:81/", "host www.example.com:81"),
+        ("https://www.www.example.com/", "another host"),
+        ("https://db7.example.com/", "another host"),
+        ("http://db7/", "another host"),
+        ("https://com/", "another host"),
+        ("https://cdn.example.net:8443/", "another host"),
+    ],
+)
+def test_of_other_hosts_only_the_targets_own_is_named(url: str, said: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        GUARD.check("GET", url)
+    assert refused.value.message == f"{said} is not listed under target.hosts: add it there if it is yours"
+
+
+def test_a_target_with_www_has_its_bare_name_named() -> None:
+    with pytest.raises(RefusedError, match=r"^host example\.com:443 is not"):
+        Guard(GuardRules("https://www.example.com")).check("GET", "https://example.com/")
+
+
+def test_where_a_websocket_leads_is_not_named_either() -> None:
+    with pytest.raises(RefusedError, match=r"^a WebSocket to another host: not listed under target\.websockets$"):
+        GUARD.check("GET", "wss://db7.corp/")
+
+
+@pytest.mark.parametrize("url", ["db7.corp:80/", "db7:80", "db7.corp:x"])
+def test_a_host_that_reads_as_a_scheme_is_not_named(url: str) -> None:
+    with pytest.raises(RefusedError, match=r"^another scheme: only http and https are probed$"):
+        GUARD.check("GET", url)
+
+
+@pytest.mark.parametrize(
     ("url", "rule"),
     [
         ("https://user@example.com/", "user name"),
@@ -283,15 +319,15 @@ def test_other_hosts_and_ports_are_refused(url: str) -> None:
         ("/path", "scheme missing"),
         ("example.com", "scheme missing"),
         ("", "scheme missing"),
-        ("file:///etc/passwd", "scheme file"),
-        ("ftp://example.com/", "scheme ftp"),
-        ("gopher://example.com/", "scheme gopher"),
-        ("javascript:alert(1)", "scheme javascript"),
-        ("data:text/html,x", "scheme data"),
-        ("blob:https://example.com/1", "scheme blob"),
-        ("view-source:https://example.com/", "scheme view-source"),
-        ("chrome://settings", "scheme chrome"),
-        ("unix:///run/docker.sock", "scheme unix"),
+        ("file:///etc/passwd", "another scheme"),
+        ("ftp://example.com/", "another scheme"),
+        ("gopher://example.com/", "another scheme"),
+        ("javascript:alert(1)", "another scheme"),
+        ("data:text/html,x", "another scheme"),
+        ("blob:https://example.com/1", "another scheme"),
+        ("view-source:https://example.com/", "another scheme"),
+        ("chrome://settings", "another scheme"),
+        ("unix:///run/docker.sock", "another scheme"),
     ],
 )
 def test_what_two_parsers_could_read_in_two_ways_is_refused(url: str, rule: str) -> None:
