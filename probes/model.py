@@ -38,6 +38,14 @@ def worst(outcomes: list[Outcome]) -> Outcome:
     return max(outcomes, key=SEVERITY.__getitem__, default=Outcome.SKIPPED)
 
 
+LONGEST_TEXT = 4096
+
+
+def whole(text: str) -> str:
+    """`text` whole, or only how long it is. It is cut once it is redacted: half a secret is not known as one."""
+    return text if len(text) <= LONGEST_TEXT else f"(a text of {len(text)} characters)"
+
+
 class Layer(StrEnum):
     """Where a step went wrong, from the wire upwards."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from probes.errors import SmokeprobeError
-from probes.model import LimitUse, Outcome, RequestCount, RunReport, Verdict, worst
+from probes.model import LimitUse, Outcome, Reason, RequestCount, RunReport, Verdict, worst
 from probes.safety.redact import Redactor
 
 if TYPE_CHECKING:
@@ -77,6 +77,35 @@ class RunFacts:
     signal: int = 0
 
 
+LONGEST_RULE, LONGEST_VALUE, LONGEST_ID = 300, 120, 80
+"""Characters that a report has room for."""
+
+
+def presentable(verdict: Verdict, redactor: Redactor) -> Verdict:
+    """A verdict without secrets, and then without what is too long: the other way round, half a secret would stay."""
+    clean = redactor.deep(verdict)
+    steps = tuple(replace(step, reason=_cut(step.reason)) for step in clean.steps)
+    return replace(
+        clean, reason=_cut(clean.reason), steps=steps, target_version=_shortened(clean.target_version, LONGEST_ID)
+    )
+
+
+def _cut(reason: Reason | None) -> Reason | None:
+    if reason is None:
+        return None
+    return replace(
+        reason,
+        rule=_shortened(reason.rule, LONGEST_RULE),
+        expected=_shortened(reason.expected, LONGEST_VALUE),
+        actual=_shortened(reason.actual, LONGEST_VALUE),
+        request_id=_shortened(reason.request_id, LONGEST_ID),
+    )
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 class Pipeline:
     """Collects the verdicts of one run, each once, and makes the report. Nothing unredacted leaves it."""
 
@@ -86,7 +115,7 @@ class Pipeline:
 
     def accept(self, verdict: Verdict) -> None:
         """Take in a verdict; of several of one check, as where it runs continuously, the last one counts."""
-        clean = self._redactor.deep(verdict)
+        clean = presentable(verdict, self._redactor)
         self._verdicts[verdict.check] = clean
         self._progress.finished(clean)
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from probes.model import Layer, Outcome, Reason, RequestCount, RunReport, Step, Verdict
-from probes.pipeline import Pipeline, Readers, RunFacts, decode, encode, exit_code, publish
+from probes.pipeline import Pipeline, Readers, RunFacts, decode, encode, exit_code, presentable, publish
 from probes.reports.progress import live
 from probes.safety.redact import Redactor
 
@@ -51,6 +51,21 @@ def test_a_verdict_survives_the_way_through_a_message() -> None:
         "health", Outcome.FAILED, 3, reason=reason, steps=(step,), metrics={"x": 1.0}, certificate_days=3.5
     )
     assert decode(json.loads(json.dumps(encode(verdict)))) == verdict
+
+
+@pytest.mark.parametrize("before", [60, 75, 100, 118, 290, 299, 4000])
+def test_a_text_is_cut_after_it_was_redacted(before: int) -> None:
+    secret = "planted-secret-of-forty-characters-and-on"
+    redactor = Redactor()
+    redactor.learn(secret)
+    text = "x " * (before // 2) + secret + " and more" * 40
+    reason = Reason("step", Layer.BODY, text, text, text, text)
+    shown = presentable(Verdict("c", Outcome.FAILED, reason=reason, target_version=text), redactor)
+    assert shown.reason is not None
+    for part in (shown.reason.rule, shown.reason.expected, shown.reason.actual, shown.target_version):
+        assert secret[:4] not in part
+        assert len(part) <= 300
+    assert len(shown.reason.request_id) <= 80
 
 
 def pipeline(redactor: Redactor) -> Pipeline:

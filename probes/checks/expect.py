@@ -14,7 +14,7 @@ from probes.clients.http import Response
 from probes.config.models import Path, Strict, Target
 from probes.config.units import Duration
 from probes.errors import TransportError
-from probes.model import Layer
+from probes.model import LONGEST_TEXT, Layer, whole
 
 MISSING: Final = object()
 DAY_S = 86400.0
@@ -40,7 +40,7 @@ def judge(spec: HttpRequest, response: Response) -> Iterator[Finding]:
         yield wrong
         return
     if spec.content_type and not response.headers.get("content-type", "").startswith(spec.content_type):
-        actual = response.headers.get("content-type", "none")[:60]
+        actual = whole(response.headers.get("content-type", "none"))
         yield failed("wrong content type", spec.content_type, actual)
         return
     for name, wanted in spec.headers.items():
@@ -96,7 +96,7 @@ def json_finding(body: Any, path: str, expected: JsonValue, *, show: bool) -> It
     if value is MISSING:
         yield failed(f"{path} is missing", json.dumps(expected))
     elif value != expected or isinstance(value, bool) != isinstance(expected, bool):
-        actual = json.dumps(value)[:80] if show else "another value (not listed under show)"
+        actual = whole(json.dumps(value)) if show else "another value (not listed under show)"
         yield failed(f"{path} is not as expected", json.dumps(expected), actual)
 
 
@@ -113,9 +113,10 @@ def number_at(body: Any, path: str) -> float | None:
 
 
 def text_at(body: Any, path: str) -> str:
-    """A short text at a path, or nothing; without what is not printable."""
+    """A text at a path, or nothing; without what is not printable."""
     value = lookup(body, path)
-    return "".join(filter(str.isprintable, value[:100])) if isinstance(value, str) else ""
+    short = isinstance(value, str) and len(value) <= LONGEST_TEXT
+    return "".join(filter(str.isprintable, value)) if short else ""
 
 
 def connection_findings(response: Response, target: Target) -> Iterator[Finding]:

@@ -188,7 +188,7 @@ class LoginCheck(Check[LoginOptions]):
                 yield wrong
                 return
             body = json_object(response)
-            if text_at(body, "email").lower() != account.user.lower()[:100]:
+            if text_at(body, "email").lower() != account.user.lower():
                 yield failed("the profile is not the account's", account.alias, "another account")
             for path, expected in self.options.profile.items():
                 if lookup(body, path) != expected:

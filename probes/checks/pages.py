@@ -13,7 +13,7 @@ from probes.clients.journey import Action, Journey
 from probes.clients.page_result import ActionResult, Answered, PageResult
 from probes.config.units import show_duration
 from probes.errors import PausedError, QuotaError, SmokeprobeError
-from probes.model import Layer, Outcome, Phases, Reason, Step
+from probes.model import Layer, Outcome, Phases, Reason, Step, whole
 from probes.safety.limits import CallPattern
 from probes.safety.permits import boot_clock
 
@@ -154,7 +154,7 @@ def _overriding(probe: Probe, result: PageResult) -> Iterator[Finding]:
 
 
 def _by_edge(outcome: Outcome, rule: str, answers: Iterable[Answered]) -> Finding:
-    paths = ", ".join(sorted({answered.path for answered in answers}))[:120]
+    paths = ", ".join(sorted({whole(answered.path) for answered in answers})[:3])
     statuses = ", ".join(sorted({str(answered.status) for answered in answers}))
     return Finding(outcome, Layer.HTTP, f"{rule}: {paths}", "", statuses, final=True)
 
@@ -176,7 +176,7 @@ def _action_step(probe: Probe, result: PageResult, action: ActionResult, within:
         finding = degraded("slower than its limit", f"under {show_duration(within)}", f"{judged:.0f} ms", Layer.BROWSER)
     reason = None if finding is None else Reason(
         action.name, finding.layer, finding.rule, finding.expected, finding.actual,
-        result.document_headers.get("x-request-id", "")[:80], probe.tools.trace_id,
+        whole(result.document_headers.get("x-request-id", "")), probe.tools.trace_id,
     )  # fmt: skip
     return Step(
         name=action.name,
@@ -203,5 +203,5 @@ def _console(result: PageResult) -> Iterator[Finding]:
 def _subresources(result: PageResult) -> Iterator[Finding]:
     if result.failed:
         first = result.failed[0]
-        what = f"{first.method} {first.path[:80]}"
+        what = f"{first.method} {whole(first.path)}"
         yield failed(f"a part of the page failed: {what}", "", first.status or first.error, Layer.BROWSER)

@@ -17,8 +17,9 @@ LONGEST_PAUSE_S = 86400.0
 SLOW_DOWN_S = 60.0
 """How long we wait where a throttle does not say."""
 
-CHALLENGES = (("cf-mitigated", "challenge"), ("x-amzn-waf-action", ""), ("x-datadome", ""))
-"""Headers by which Cloudflare, AWS WAF and DataDome mark the page of their bot wall; an empty value means any."""
+CHALLENGES = (("cf-mitigated", "challenge", 0), ("x-amzn-waf-action", "", 0), ("x-datadome", "", 403))
+"""Headers by which Cloudflare, AWS WAF and DataDome mark the page of their bot wall: name, value (empty: any), status
+(0: any). DataDome marks good answers too, so there the status decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,13 @@ def is_throttle(status: int, headers: Mapping[str, str], refusals: Iterable[Refu
     return status == 429 or any(refusal.means(status, headers) for refusal in refusals)
 
 
-def is_challenge(headers: Mapping[str, str]) -> bool:
+def is_challenge(status: int, headers: Mapping[str, str]) -> bool:
     """Whether a bot wall answered in the target's place."""
-    return any(headers[name] == value or not value for name, value in CHALLENGES if name in headers)
+    return any(
+        (headers[name] == value or not value) and wall in {0, status}
+        for name, value, wall in CHALLENGES
+        if name in headers
+    )
 
 
 def slow_down_s(status: int, headers: Mapping[str, str], refusals: Iterable[Refusal]) -> float | None:

@@ -21,7 +21,7 @@ from probes.clients.line import ConnectionFacts, Line
 from probes.clients.wire import WireAdapter, transport_error
 from probes.deadline import Deadline
 from probes.errors import PausedError, RefusedError, TransportError
-from probes.model import Layer, Phases
+from probes.model import Layer, Phases, whole
 from probes.safety.guard import Guard, check_headers
 from probes.safety.permits import Meter
 
@@ -97,7 +97,7 @@ class Response:
     @property
     def request_id(self) -> str:
         """By what the target's owner finds this request."""
-        return self.headers.get("x-request-id", "")[:80]
+        return whole(self.headers.get("x-request-id", ""))
 
     def json(self) -> Any:
         """The body as JSON. Raises TransportError (layer body) for all that is not plain, finite JSON."""
@@ -231,7 +231,7 @@ class HttpClient:
             ttfb_ms=phases.ttfb_ms or 0.0,
             facts=self._line.facts,
             throttled=is_throttle(status, headers, self.refusals),
-            challenged=is_challenge(headers),
+            challenged=is_challenge(status, headers),
             set_cookies=set_cookies,
         )
 

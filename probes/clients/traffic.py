@@ -221,7 +221,7 @@ class Traffic:
         refusals = self.journey.refusals
         if (seconds := slow_down_s(answered.status, headers, refusals)) is not None:
             self.slow_downs.append(SlowDown(answered.method, answered.path, seconds))
-        if is_challenge(headers):
+        if is_challenge(answered.status, headers):
             self.challenged.append(answered)
         throttled = is_throttle(answered.status, headers, refusals)
         if throttled:

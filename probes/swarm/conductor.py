@@ -24,6 +24,7 @@ from probes.deadline import CutOff, Deadline
 from probes.errors import LedgerError, NoBudgetError, PausedError
 from probes.files import keep_newest
 from probes.model import Layer, LimitUse, Outcome, RequestCount, Verdict
+from probes.pipeline import presentable
 from probes.safety.ledger import Authority, Ledger
 from probes.safety.permits import Meter, Permit
 from probes.swarm.equipment import Equipment, LedgerBrakes
@@ -218,7 +219,7 @@ class Conductor:
 
     def _run(self, name: str, progress: Progress, span: Span) -> Verdict:
         """The verdict, redacted: Locust's own statistics, files and pages show what it says too."""
-        return self.equipment.redactor.deep(self._run_unredacted(name, progress, span))
+        return presentable(self._run_unredacted(name, progress, span), self.equipment.redactor)
 
     def _run_unredacted(self, name: str, progress: Progress, span: Span) -> Verdict:
         if why := self.equipment.left_out.get(name):

@@ -444,13 +444,19 @@ def test_the_edges_own_refusal_is_configured(status: int, content_type: str, *, 
         ({"CF_Mitigated": "challenge"}, True),
         ({"cf_mitigated": "other"}, False),
         ({"x_amzn_waf_action": "captcha"}, True),
-        ({"X_DataDome": "protected"}, True),
+        ({"X_DataDome": "protected"}, False),  # on good answers too
         ({}, False),
     ],
 )
 def test_bot_walls_are_known_by_their_headers(headers: dict[str, str], *, challenged: bool) -> None:
     with RawServer(always(answering(**headers))) as server:
         assert rig(server.url).get().challenged is challenged
+
+
+def test_a_bot_wall_that_is_known_by_header_and_status() -> None:
+    answer = answering(X_DataDome="protected").replace(b"200 OK", b"403 Forbidden")
+    with RawServer(always(answer)) as server:
+        assert rig(server.url).get().challenged
 
 
 @pytest.mark.parametrize(
