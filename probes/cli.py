@@ -253,13 +253,8 @@ def _end(problem: SmokeprobeError, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def main() -> None:
-    """Entry point of the console script."""
-    app()
-
-
 if TYPE_CHECKING:
     from probes.safety.ledger import Ledger
 
 if __name__ == "__main__":
-    main()
+    app()

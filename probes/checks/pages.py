@@ -42,6 +42,7 @@ class Visit:
     declared: tuple[CallPattern, ...]
     login_paths: tuple[str, ...] = ()
     logout_paths: tuple[str, ...] = ()
+    measured: bool = True  # whether load time and Web Vitals are wanted
 
 
 def make_visit(probe: Probe, visit: Visit, on_session: OnSession = lambda _tokens: None) -> PageResult | None:
@@ -84,6 +85,7 @@ def _go(probe: Probe, browser: Browser, visit: Visit, on_session: OnSession) -> 
         refusals=probe.client.refusals,
         screenshot_path=tools.screenshot_path,
         since=since,
+        measured=visit.measured,
     )
     try:
         result = browser.run(journey, on_session=on_session)

@@ -39,6 +39,10 @@ CLEANUP_S = 4.0
 LAST_WORDS_S = 1.0
 """How long answers that are on their way may still take once nothing more is sent: they may be tokens of a log-in."""
 
+HEAD_START_S = 0.02
+"""How much later a check starts that needs nothing but the browser: others, which ask over HTTP first, do that while it
+warms up."""
+
 POLL_S = 0.25
 SCREENSHOTS_KEPT = 20
 
@@ -77,6 +81,9 @@ class Conductor:
         self._http_lane = BoundedSemaphore(1)
         self._browser_lane = BoundedSemaphore(1)
         self._at_browser = ""
+        self._waiting_for_browser = 0
+        if browser is not None:
+            browser.more_to_come = lambda: self._waiting_for_browser > 0
         self._greenlets: dict[str, gevent.Greenlet[..., Verdict]] = {}
         self._over = ""
         self._sent = 0
@@ -243,6 +250,8 @@ class Conductor:
         Nothing is held while waiting for room, so that a check without budget keeps no other one waiting.
         """
         told = False
+        if check.browser:
+            gevent.sleep(HEAD_START_S)
         while True:
             with self._lanes(check):
                 try:
@@ -264,7 +273,11 @@ class Conductor:
         """Wait for what only one check may use at a time: the browser first, which others keep for longest."""
         with ExitStack() as lanes:
             if check.uses_browser and self._browser is not None:
-                lanes.enter_context(self._browser_lane)
+                self._waiting_for_browser += 1
+                try:
+                    lanes.enter_context(self._browser_lane)
+                finally:
+                    self._waiting_for_browser -= 1
                 self._at_browser = check.name
             if not check.browser:
                 lanes.enter_context(self._http_lane)

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from probes.clients.browser import Browser
+from probes.clients.browser import Browser, discard
+from probes.clients.child import EARLY, Child
 from probes.clients.chromium import find_chromium
 from probes.config.document import read_document
 from probes.config.models import Settings
@@ -28,20 +29,27 @@ def prewarm(options: RunOptions) -> None:
     A wrong guess costs a later start, or a browser that is closed unused. Mistakes are not told here: the whole
     configuration is loaded, and judged, once Locust is there.
     """
-    if options.no_browser:
-        return
+    early = EARLY.get()
+    EARLY.set(None)
+    browser = None if options.no_browser else _browser(options, early)
+    if browser is not None:
+        atexit.register(browser.close)  # where the run does not come so far as to close it
+    elif early is not None:
+        discard(early)
+    PREWARMED.set(browser)
+
+
+def _browser(options: RunOptions, early: Child | None) -> Browser | None:
     try:
         data = read_document(options.source.path).data
         if not any(_seems_to_need_it(name, raw, options) for name, raw in data["checks"].items()):
-            return
+            return None
         data["target"]["url"] = options.target_url or data["target"]["url"]
         settings = Settings.model_validate(data)
         chromium = find_chromium(os.environ)
-        browser = Browser(chromium, guard_rules(settings), user_agent_suffix=user_agent(settings))
+        return Browser(chromium, guard_rules(settings), user_agent_suffix=user_agent(settings), child=early)
     except (SmokeprobeError, ValidationError, KeyError, TypeError, AttributeError):
-        return
-    atexit.register(browser.close)  # where the run does not come so far as to close it
-    PREWARMED.set(browser)
+        return None
 
 
 def _seems_to_need_it(name: str, raw: Mapping[str, Any], options: RunOptions) -> bool:
