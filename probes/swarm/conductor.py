@@ -25,16 +25,13 @@ from probes.errors import LedgerError, NoBudgetError, PausedError
 from probes.files import keep_newest
 from probes.model import Layer, LimitUse, Outcome, RequestCount, Verdict
 from probes.pipeline import presentable
-from probes.safety.ledger import Authority, Ledger
-from probes.safety.permits import Meter, Permit
-from probes.swarm.equipment import Equipment, LedgerBrakes
+from probes.safety.permits import Meter
+from probes.swarm.desk import CLEANUP_S, Desk
+from probes.swarm.equipment import Equipment
 from probes.swarm.see_out import see_out
 from probes.swarm.unjudged import heard_from, of_nothing_sent, unjudged
 
 AnyCheck = Check[Any]
-
-CLEANUP_S = 4.0
-"""How long after a check's own time its log-out may still be sent."""
 
 LAST_WORDS_S = 1.0
 """How long answers that are on their way may still take once nothing more is sent: they may be tokens of a log-in."""
@@ -71,8 +68,8 @@ class Conductor:
     After `begin_run` all checks share one run's time; without it each run of a check has that time for itself.
     """
 
-    def __init__(self, equipment: Equipment, browser: Browser | None, no_browser: str) -> None:
-        self.equipment = equipment
+    def __init__(self, equipment: Equipment, desk: Desk, browser: Browser | None, no_browser: str) -> None:
+        self.equipment, self.desk = equipment, desk
         self._browser, self._no_browser = browser, no_browser
         settings = equipment.settings
         self.begun_at = time.monotonic()
@@ -89,25 +86,6 @@ class Conductor:
         self._sent = 0
         self._by_method: dict[str, int] = {}
         self._tally = Tally()
-        self._ledger: Ledger | None = None
-        self._authority: Authority | None = None
-        self.trouble = ""
-        self._open_ledger()
-
-    def _open_ledger(self) -> None:
-        options, settings = self.equipment.options, self.equipment.settings
-        try:
-            self._ledger = Ledger(options.state / "ledger.sqlite3")
-            self._authority = Authority(
-                self._ledger,
-                target=self.equipment.target,
-                share=options.share,
-                share_fraction=settings.shares[options.share],
-                limits=settings.rate_limits,
-                region=options.region,
-            )
-        except LedgerError as problem:
-            self.trouble = str(problem)
 
     def begin_run(self) -> Span:
         """Let the run's time begin; a second call changes nothing."""
@@ -185,13 +163,9 @@ class Conductor:
 
     def heed_pauses(self) -> None:
         """Watch for a pause, this process's own or another's, on behalf of the browser, which has no ledger."""
-        while self._browser is not None and self._authority is not None:
+        while self._browser is not None:
             gevent.sleep(POLL_S)
-            try:
-                paused = self._authority.paused()
-            except LedgerError as problem:
-                paused = PausedError(problem.message, None)
-            if paused is not None:
+            if paused := self.desk.paused():
                 self._browser.stop(paused.message)
 
     def close(self) -> None:
@@ -205,24 +179,8 @@ class Conductor:
         return RequestCount(self._sent, self._tally.blocked, dict(self._by_method))
 
     def limits_used(self) -> tuple[LimitUse, ...]:
-        """The worst window of each limit during this run, all processes of this machine counted."""
-        settings = self.equipment.settings
-        limits = settings.rate_limits
-        peaks: dict[str, int] = {}
-        if self._ledger is not None:
-            try:
-                limits = self._ledger.lowered(self.equipment.target, limits)
-                peaks = self._ledger.peaks(self.equipment.target, limits, time.monotonic() - self.begun_at + 1.0)
-            except LedgerError as problem:
-                self.trouble = str(problem)
-        return tuple(
-            LimitUse(
-                limit.name, limit.requests, limit.window_s,
-                float(limit.ceiling) if limit.ceiling else round(limit.window_s / limit.hold_s, 3),
-                peaks.get(limit.name, 0),
-            )
-            for limit in limits
-        )  # fmt: skip
+        """The worst window of each limit since this conductor was made."""
+        return self.desk.limits_used(self.begun_at)
 
     def _run(self, name: str, progress: Progress, span: Span) -> Verdict:
         """The verdict, redacted: Locust's own statistics, files and pages show what it says too."""
@@ -255,14 +213,14 @@ class Conductor:
         while True:
             with self._lanes(check):
                 try:
-                    permit = self._grant(check, span)
+                    meter = self.desk.grant(check, self._permit_s(check, span))
                 except NoBudgetError as empty:
                     wait_s = max(POLL_S, min(empty.retry_in_s, 1.0))
                     if span.ends.remaining() < max(wait_s, min(empty.retry_in_s, 1e6)):
                         raise
                     note = f"{check.name} waits for budget: {empty.message}"
                 else:
-                    return self._execute(check, permit, progress, span)
+                    return self._execute(check, meter, progress, span)
             if not told:
                 progress.note(self.equipment.redactor.text(note))
                 told = True
@@ -283,24 +241,14 @@ class Conductor:
                 lanes.enter_context(self._http_lane)
             yield
 
-    def _grant(self, check: AnyCheck, span: Span) -> Permit:
-        if self._authority is None:
-            raise LedgerError(self.trouble)
-        own, cleanup = check.quota()
-        return self._authority.grant(
-            check.name, quota=own, cleanup=cleanup, account=check.account,
-            deadline_s=self._permit_s(check, span), cleanup_s=CLEANUP_S,
-        )  # fmt: skip
-
-    def _execute(self, check: AnyCheck, permit: Permit, progress: Progress, span: Span) -> Verdict:
-        assert self._authority is not None  # noqa: S101 - it has granted the permit
-        meter = self._authority.meter(permit)
+    def _execute(self, check: AnyCheck, meter: Meter, progress: Progress, span: Span) -> Verdict:
         try:
             tools = self._tools(check, meter, span)
             verdict = execute(check, tools, lambda number: progress.attempt(check.name, number))
             return verdict if meter.usage().sent else of_nothing_sent(verdict)
         finally:
-            self._settle(permit, meter)
+            self._count(meter)
+            self.desk.settle(meter)
 
     def _permit_s(self, check: AnyCheck, span: Span) -> float:
         """How long a permit must last: the check's own time, and where requests wait for each other, all there is."""
@@ -308,21 +256,15 @@ class Conductor:
         left = max(0.1, span.ends.remaining())
         return left if spaced else min(left, check.options.timeout + 0.5)
 
-    def _settle(self, permit: Permit, meter: Meter) -> None:
+    def _count(self, meter: Meter) -> None:
         usage = meter.usage()
         self._sent += usage.sent
         for method, count in usage.by_method.items():
             self._by_method[method] = self._by_method.get(method, 0) + count
-        try:
-            if self._authority is not None:
-                self._authority.settle(permit, meter)
-        except LedgerError as problem:  # the reservation then counts wholly until its end: less is sent, not more
-            self.trouble = str(problem)
 
     def _tools(self, check: AnyCheck, meter: Meter, span: Span) -> Tools:
         equipment = self.equipment
-        assert self._ledger is not None and self._authority is not None  # noqa: S101, PT018 - _run_on_permit has looked
-        brakes = LedgerBrakes(self._ledger, self._authority, equipment.settings, equipment.target)
+        brakes = self.desk.brakes
         shots = equipment.options.state / "screenshots"
 
         def new_client(deadline: Deadline) -> HttpClient:

@@ -18,6 +18,7 @@ from probes.model import Layer, Outcome, Verdict
 from probes.pipeline import Pipeline, Readers, RunFacts, decode, publish
 from probes.reports.progress import live
 from probes.swarm.conductor import Conductor
+from probes.swarm.desk import LedgerDesk
 from probes.swarm.dispatcher import OneUserPerCheck
 from probes.swarm.equipment import Equipment
 from probes.swarm.signals import remembered, stopping_signals
@@ -55,7 +56,7 @@ class SmokeSession:
     def begin(self, environment: Environment, browser: Browser | None, no_browser: str) -> None:
         """Listener's work at Locust's `init`: clamp the users, take verdicts, mind the time and the signals."""
         environment.dispatcher_class = OneUserPerCheck  # before Locust makes its dispatcher, at the first start
-        self._conductor = Conductor(self.equipment, browser, no_browser)
+        self._conductor = Conductor(self.equipment, LedgerDesk(self.equipment), browser, no_browser)
         _runner(environment).register_message(VERDICT_MESSAGE, self._on_verdict)
         for number in stopping_signals():
             gevent.signal_handler(number, self._on_signal, number, environment)
