@@ -41,11 +41,11 @@ class BrowserError(SmokeprobeError):
 class Browser:
     """One Chromium behind a guard. Made before gevent patches the standard library or after, it works on both sides.
 
-    It begins to start at once and in parallel; journeys go one after the other, and whoever waits for one waits
-    cooperatively under gevent. After an error the next journey starts a new browser. `user_agent_suffix` makes our
-    traffic recognisable. `extra_flags` go to Chromium as they are: for tests, no configuration leads there. `child` is
-    a sidecar's process that was started earlier. `more_to_come` says, as a journey begins, whether another one waits:
-    then its tab is opened meanwhile.
+    It begins to start at once and in parallel, or (not `at_once`) with the first journey. Journeys go one after the
+    other, and whoever waits for one waits cooperatively under gevent. After an error the next one starts a new browser.
+    `user_agent_suffix` makes our traffic recognisable. `extra_flags` go to Chromium as they are: for tests, no
+    configuration leads there. `child` is a sidecar's process that was started earlier. `more_to_come` says, as a
+    journey begins, whether another one waits: then its tab is opened meanwhile.
     """
 
     def __init__(
@@ -56,12 +56,14 @@ class Browser:
         user_agent_suffix: str = "",
         extra_flags: tuple[str, ...] = (),
         child: Child | None = None,
+        at_once: bool = True,
     ) -> None:
         self._hello = Hello(str(chromium.path), guard, user_agent_suffix, extra_flags)
         self.more_to_come: Callable[[], bool] = lambda: False
         self._number = 0
         self._under_way = False
-        self._child: Child | None = self._start(child)
+        self._last_used = boot_clock()
+        self._child: Child | None = self._start(child) if at_once else None
 
     def run(self, journey: Journey, on_session: OnSession = lambda _tokens: None) -> PageResult:
         """Do a journey. `on_session` is called with the tokens of a log-in as soon as the target has answered it.
@@ -82,12 +84,18 @@ class Browser:
             raise
         finally:
             self._under_way = False
+            self._last_used = boot_clock()
 
     def stop(self, reason: str) -> None:
         """Probing is paused: let no further request of the journey under way leave, other than a log-out."""
         if self._child is not None and self._under_way:
             with contextlib.suppress(OSError):  # gone: then nothing leaves, and whoever waits for it hears why
                 _send(self._child, {"id": self._number, "cmd": "stop", "reason": reason})
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the last journey, while none is under way and the browser is there; else zero."""
+        return 0.0 if self._under_way or self._child is None else boot_clock() - self._last_used
 
     def close(self) -> None:
         """End the browser with everything that belongs to it, within a second. `run` would start a new one."""

@@ -26,7 +26,7 @@ from probes.files import keep_newest
 from probes.model import Layer, LimitUse, Outcome, RequestCount, Verdict
 from probes.pipeline import presentable
 from probes.safety.permits import Meter
-from probes.swarm.desk import CLEANUP_S, Desk
+from probes.swarm.desk import CLEANUP_S, Desk, permit_s
 from probes.swarm.equipment import Equipment
 from probes.swarm.see_out import see_out
 from probes.swarm.unjudged import heard_from, of_nothing_sent, unjudged
@@ -213,7 +213,8 @@ class Conductor:
         while True:
             with self._lanes(check):
                 try:
-                    meter = self.desk.grant(check, self._permit_s(check, span))
+                    left_s = max(0.1, span.ends.remaining())
+                    meter = self.desk.grant(check, permit_s(check, self.equipment.settings, left_s))
                 except NoBudgetError as empty:
                     wait_s = max(POLL_S, min(empty.retry_in_s, 1.0))
                     if span.ends.remaining() < max(wait_s, min(empty.retry_in_s, 1e6)):
@@ -249,12 +250,6 @@ class Conductor:
         finally:
             self._count(meter)
             self.desk.settle(meter)
-
-    def _permit_s(self, check: AnyCheck, span: Span) -> float:
-        """How long a permit must last: the check's own time, and where requests wait for each other, all there is."""
-        spaced = any(limit.spaced for limit in self.equipment.settings.rate_limits)
-        left = max(0.1, span.ends.remaining())
-        return left if spaced else min(left, check.options.timeout + 0.5)
 
     def _count(self, meter: Meter) -> None:
         usage = meter.usage()

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from probes.checks.base import Check
 from probes.clients.http import Brakes
+from probes.config.models import Settings
 from probes.errors import LedgerError, PausedError
 from probes.model import LimitUse
 from probes.safety.ledger import Authority, Ledger
@@ -51,17 +52,8 @@ class LedgerDesk:
         self._ledger: Ledger | None = None
         self._authority: Authority | None = None
         self._trouble = ""
-        options, settings = equipment.options, equipment.settings
         try:
-            self._ledger = Ledger(options.state / "ledger.sqlite3")
-            self._authority = Authority(
-                self._ledger,
-                target=equipment.target,
-                share=options.share,
-                share_fraction=settings.shares[options.share],
-                limits=settings.rate_limits,
-                region=options.region,
-            )
+            self._ledger, self._authority = open_authority(equipment)
         except LedgerError as problem:
             self._trouble = str(problem)
 
@@ -104,7 +96,7 @@ class LedgerDesk:
             peaks = ledger.peaks(self._equipment.target, limits, time.monotonic() - since + 1.0)
         except LedgerError as problem:
             self._trouble = str(problem)
-        return tuple(_use(limit, peaks.get(limit.name, 0)) for limit in limits)
+        return tuple(limit_use(limit, peaks.get(limit.name, 0)) for limit in limits)
 
     def _opened(self) -> tuple[Ledger, Authority]:
         if self._ledger is None or self._authority is None:
@@ -112,7 +104,28 @@ class LedgerDesk:
         return self._ledger, self._authority
 
 
-def _use(limit: RateLimit, peak: int) -> LimitUse:
+def open_authority(equipment: Equipment) -> tuple[Ledger, Authority]:
+    """The ledger, and who draws on it for this share of the target. Raises LedgerError."""
+    options, settings = equipment.options, equipment.settings
+    ledger = Ledger(options.state / "ledger.sqlite3")
+    authority = Authority(
+        ledger,
+        target=equipment.target,
+        share=options.share,
+        share_fraction=settings.shares[options.share],
+        limits=settings.rate_limits,
+        region=options.region,
+    )
+    return ledger, authority
+
+
+def permit_s(check: AnyCheck, settings: Settings, left_s: float) -> float:
+    """How long a permit must last: the check's own time, and where requests wait for each other, all there is."""
+    spaced = any(limit.spaced for limit in settings.rate_limits)
+    return left_s if spaced else min(left_s, check.options.timeout + 0.5)
+
+
+def limit_use(limit: RateLimit, peak: int) -> LimitUse:
     """A limit with its ceiling; where it is spaced, the part of a request that fits into a window."""
     ceiling = float(limit.ceiling) if limit.ceiling else round(limit.window_s / limit.hold_s, 3)
     return LimitUse(limit.name, limit.requests, limit.window_s, ceiling, peak)

@@ -48,8 +48,11 @@ class Equipment:
         return self.guard.rules.origin
 
 
-def equip(options: RunOptions, environ: Mapping[str, str] = os.environ) -> Equipment:
-    """Load and check everything that a run needs. Raises ConfigError with every mistake; nothing is sent."""
+def equip(options: RunOptions, environ: Mapping[str, str] = os.environ, *, sends: bool = True) -> Equipment:
+    """Load and check everything that a run needs. Raises ConfigError with every mistake; nothing is sent.
+
+    A master `sends` nothing itself, so it is given no secret.
+    """
     settings = load_settings(options.source)
     checks = build_checks(settings, options.source.path)
     problems = list(problems_of(settings, checks, options.share, options.region))
@@ -61,8 +64,9 @@ def equip(options: RunOptions, environ: Mapping[str, str] = os.environ) -> Equip
     left_out = _left_out(options, checks, settings)
     redactor = Redactor()
     redactor.allow(rules.origin)
-    accounts = _accounts(settings, [check for name, check in checks.items() if name not in left_out], environ, redactor)
-    edge = edge_header(settings, environ)
+    needed = [check for name, check in checks.items() if sends and name not in left_out]
+    accounts = _accounts(settings, needed, environ, redactor)
+    edge = edge_header(settings, environ) if sends else None
     if edge:
         redactor.learn(edge[1], "edge header")
     identity = Identity(uuid.uuid4().hex, user_agent(settings), edge)

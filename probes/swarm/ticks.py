@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from probes.errors import LedgerError, NoBudgetError, PausedError
-from probes.safety.permits import Permit, Usage
+from probes.safety.permits import Permit
 from probes.swarm.schedule import Occasion
 
 OFFER_S = 5.0
@@ -29,18 +29,15 @@ Reason = Literal["no worker", "worker lost", "no answer", "no budget", "paused",
 class Post(Protocol):
     """Sends a worker a message that arrives, and once."""
 
-    def __call__(self, client: str, kind: str, body: Mapping[str, Any]) -> None:
+    def __call__(self, client: str, kind: str, body: Mapping[str, Any]) -> object:
         """Send it."""
 
 
 class Grants(Protocol):
-    """Who makes permits, and takes back what was not used of them."""
+    """Who makes permits."""
 
     def grant(self, check: str, region: str) -> Permit:
         """Leave to run a check once. Raises NoBudgetError, PausedError and LedgerError."""
-
-    def settle(self, permit: Permit, usage: Usage) -> None:
-        """What was used of a permit. Raises LedgerError."""
 
 
 @dataclass(slots=True)

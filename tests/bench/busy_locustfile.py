@@ -56,6 +56,8 @@ def _times(step: Step) -> list[Any]:
 def recorded_classes() -> dict[str, Any]:
     """The session's users, with its recorder in between."""
     session = install()
+    if not isinstance(session, SmokeSession):
+        raise TypeError("this is for a run of one process")
     names = ("BENCH_RECORD", "BENCH_CHECK", "BENCH_VERDICTS")
     path, check, verdicts = (os.environ[name] for name in names)
     recorder = Recorder(session, Path(path), check, int(verdicts))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from probes.errors import LedgerError, NoBudgetError, PausedError, SmokeprobeError
-from probes.safety.permits import Permit, Usage
+from probes.safety.permits import Permit
 from probes.swarm.schedule import Occasion
 from probes.swarm.ticks import LATE_S, OFFER_S, NoData, Ticks
 
@@ -37,9 +37,6 @@ class Fleet:
             raise self.trouble
         self.granted.append((check, region))
         return Permit("p", check, region, "http://t", "share", (), {}, {}, "", 10.0, 4.0)
-
-    def settle(self, permit: Permit, usage: Usage) -> None:
-        """Nothing is kept."""
 
     def offers(self) -> list[str]:
         return [client for client, kind, _ in self.posted if kind == "offer"]
