@@ -48,7 +48,11 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSe
 
     def begin(environment: Environment, **_: Any) -> None:
         guard_output(session.equipment.redactor)
-        session.begin(environment)
+        try:
+            session.begin(environment)
+        except SmokeprobeError as problem:
+            sys.stderr.write(f"{problem}\n")
+            sys.exit(2)
 
     def end(environment: Environment, **_: Any) -> None:
         session.end(environment)

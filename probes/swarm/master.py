@@ -161,7 +161,9 @@ class MasterSession:
     def _see_who_is_there(self, now: float) -> None:
         here = {worker.client for worker in self._ticks.workers}
         for client, (region, checks) in self._members.items():
-            alive = self._links.last_heard_s(client) < LOST_S
+            node = self._runner.clients.get(client)
+            missing = node is not None and node.state == "missing"  # three of Locust's own heartbeats have not come
+            alive = self._links.last_heard_s(client) < LOST_S and not missing
             if alive and client not in here:
                 self._ticks.join(client, region, checks)
             elif not alive and client in here:
@@ -202,6 +204,8 @@ class MasterSession:
                 self._ticks.asked(client, str(body["tick"]), boot_clock())
             case "verdict":
                 self._count(client, body)
+            case "alive":
+                return  # that it was heard is all
             case "asked":
                 self._target_asked(client, body)
             case _:
@@ -209,8 +213,9 @@ class MasterSession:
 
     def _join(self, client: str, body: Mapping[str, Any]) -> None:
         region, target = str(body["region"]), str(body["target"])
-        if region != self.equipment.options.region or target != self.equipment.target:
-            log.warning("a worker of region %s for %s is not ours", region[:40], target[:80])
+        ours = (region, target, str(body["client"])) == (self.equipment.options.region, self.equipment.target, client)
+        if not ours:
+            log.warning("a worker of region %r for %r is not ours", region[:40], target[:80])
             self._members.pop(client, None)
             return
         checks = frozenset(str(name) for name in body["checks"])
@@ -224,6 +229,7 @@ class MasterSession:
         """Take a verdict in, once, whatever became of the tick meanwhile: what a worker has finished is not lost."""
         id_ = str(body["tick"])
         tick = self._ticks.done(client, id_)
+        self._ticks.turn(boot_clock())  # there may be something that waits for this worker
         usage = None if body["usage"] is None else Usage.from_json(body["usage"])
         if usage is not None:
             self._grants.settle(usage)

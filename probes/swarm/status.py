@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,9 @@ def serve_status(status: Status, host: str, port: int) -> WSGIServer:
     try:
         server.start()
     except OSError as problem:
-        raise ConfigError(f"--status-port {port}: cannot listen on {host}: {problem.strerror}.") from None
+        raise ConfigError(
+            f"--status-port {port}: cannot listen on {host}: {os.strerror(problem.errno or 0)}."
+        ) from None
     return server
 
 

@@ -23,7 +23,7 @@ OFFER_S = 5.0
 LATE_S = 5.0
 """How much later than its permit's end a verdict may come: log-outs, and the way."""
 
-Reason = Literal["no worker", "worker lost", "no answer", "no budget", "paused", "no ledger"]
+Reason = Literal["no worker", "workers busy", "worker lost", "no answer", "no budget", "paused", "no ledger"]
 
 
 class Post(Protocol):
@@ -160,11 +160,13 @@ class Ticks:
 
     def _offer(self, tick: Tick, now: float) -> None:
         occasion = tick.occasion
-        able = [each for each in self._workers.values() if each.region == occasion.region and not each.ticks]
-        able = [each for each in able if occasion.check in each.checks]
-        if not able:
+        here = [each for each in self._workers.values() if each.region == occasion.region]
+        able = [each for each in here if occasion.check in each.checks]
+        free = [each for each in able if not each.ticks]
+        if not free:
+            tick.why, tick.detail = ("workers busy", "") if able else ("no worker", "")
             return
-        worker = min(able, key=lambda each: each.offered_at)
+        worker = min(free, key=lambda each: each.offered_at)
         worker.offered_at = now
         worker.ticks.add(tick.id)
         tick.client, tick.since = worker.client, now

@@ -15,7 +15,7 @@ from probes import __version__
 from probes.clients.browser import Browser
 from probes.model import Verdict
 from probes.pipeline import encode
-from probes.safety.permits import Permit
+from probes.safety.permits import Permit, boot_clock
 from probes.swarm.conductor import Conductor
 from probes.swarm.equipment import Equipment
 from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
@@ -26,6 +26,9 @@ from probes.swarm.prewarm import start_browser
 
 if TYPE_CHECKING:
     from locust.env import Environment
+
+ALIVE_S = 3.0
+"""How often an idle worker says that it is there."""
 
 IDLE_S = 20.0
 """How long a browser stays in memory without being used; the next journey starts a new one."""
@@ -103,7 +106,11 @@ class WorkerSession:
         environment.process_exit_code = 0
 
     def _take_turns(self) -> None:
+        next_alive = 0.0
         while True:
+            if self._sessions_opened and boot_clock() >= next_alive:
+                next_alive = boot_clock() + ALIVE_S
+                self._link.post("alive", {"browser": self._browser is not None and self._browser.idle_s > 0.0})
             self._link.turn()
             if self._browser is not None and self._browser.idle_s > IDLE_S:
                 self._browser.close()
@@ -123,14 +130,26 @@ class WorkerSession:
 
     def _join(self) -> None:
         """Say who we are, to a master that may be a new one: Locust's own part of it has to know us as well."""
-        self._link.post("join", {"region": self.equipment.options.region, "checks": list(self._able()),
-                                 "target": self.equipment.target, "version": __version__})  # fmt: skip
+        about_us = {
+            "client": self._client_id,
+            "region": self.equipment.options.region,
+            "target": self.equipment.target,
+            "checks": list(self._able()),
+            "version": __version__,
+        }
+        self._link.post("join", about_us)
         runner = self._environment.runner if self._environment else None
         if runner is not None and self._sessions_opened > 1:
             from locust import __version__ as locust_version
 
             runner.send_message("client_ready", locust_version)
         log.info("joined the master of this region (session %d)", self._sessions_opened)
+
+    @property
+    def _client_id(self) -> str:
+        """As Locust calls this worker: so that nobody in between can give it another's name."""
+        runner = self._environment.runner if self._environment else None
+        return str(getattr(runner, "client_id", ""))
 
     def _able(self) -> tuple[str, ...]:
         return tuple(name for name in self.checks if name not in self.equipment.left_out)

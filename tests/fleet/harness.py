@@ -24,10 +24,10 @@ KEY = "0123456789abcdef0123456789abcdef"
 QUICK: dict[str, Any] = {
     "run": {"attempts": 1},
     "checks": {
-        "health": {"every": "1s", "timeout": "3s"},
-        "api": {"every": "2s", "timeout": "3s"},
+        "health": {"every": "2s", "timeout": "3s"},
+        "api": {"every": "3s", "timeout": "3s"},
         "enhancement": {"every": "3s", "timeout": "3s"},
-        "login": {"every": "4s", "timeout": "6s", "attempts": 1},
+        "login": {"every": "6s", "timeout": "6s", "attempts": 1, "web": None},
         "homepage": {"enabled": False},
     },
     # short windows, so that what a test spends is given back within the test
@@ -61,8 +61,8 @@ class Fleet:
     folder: Path
     config: Path
     env: dict[str, str] = field(default_factory=lambda: {"SMOKEPROBE_FLEET_KEY": KEY})
-    port: int = field(default_factory=lambda: free_port())
-    status_port: int = field(default_factory=lambda: free_port())
+    port: int = field(default_factory=lambda: free_port())  # noqa: PLW0108 - defined below
+    status_port: int = field(default_factory=lambda: free_port())  # noqa: PLW0108 - defined below
     members: list[Member] = field(default_factory=list)
 
     def master(self, *arguments: str, env: Mapping[str, str] | None = None) -> Member:
