@@ -38,6 +38,9 @@ def worst(outcomes: list[Outcome]) -> Outcome:
     return max(outcomes, key=SEVERITY.__getitem__, default=Outcome.SKIPPED)
 
 
+LOCAL = "local"
+"""The region of a run that claims none."""
+
 LONGEST_TEXT = 4096
 
 
@@ -156,7 +159,10 @@ class RequestCount:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One pass of all checks from one region. Times of day are UTC in ISO 8601; durations in seconds."""
+    """One pass of all checks from one region. Times of day are UTC in ISO 8601; durations in seconds.
+
+    `region_verified` is false where nothing has borne out that it ran there.
+    """
 
     run_id: str
     env: str
@@ -171,3 +177,4 @@ class RunReport:
     requests: RequestCount = field(default_factory=RequestCount)
     notes: tuple[str, ...] = ()
     sinks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    region_verified: bool = False

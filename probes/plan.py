@@ -11,6 +11,7 @@ from probes.checks.base import Check
 from probes.config.models import Settings
 from probes.config.units import show_duration
 from probes.errors import RefusedError
+from probes.model import LOCAL
 from probes.safety.guard import check_headers, host_listed, parse_url
 from probes.safety.limits import RateLimit, share_slots
 
@@ -116,8 +117,7 @@ def problems_of(settings: Settings, checks: Mapping[str, AnyCheck], share: str, 
     """Everything that keeps this configuration from being run safely, one line each."""
     enabled = {name: check for name, check in checks.items() if _runs(settings, check)}
     yield from _share_problems(settings, share)
-    if settings.regions and region not in {*settings.regions, "local"}:
-        yield f"regions: {region!r} is not one of {', '.join(settings.regions)}"
+    yield from _region_problems(settings, region)
     yield from _credential_problems(settings, enabled)
     yield from _exception_problems(settings, enabled)
     yield from _time_problems(settings, enabled)
@@ -129,6 +129,15 @@ def _share_problems(settings: Settings, share: str) -> Iterator[str]:
         yield f"shares: there is no share {share!r}; one of {', '.join(settings.shares)}"
     if (total := sum(settings.shares.values())) > 1.0 + 1e-9:
         yield f"shares: add up to {100 * total:.0f}%; at most 100%"
+
+
+def _region_problems(settings: Settings, region: str) -> Iterator[str]:
+    known = ", ".join(settings.regions) or "regions: none is named there"
+    if settings.regions and region not in {*settings.regions, LOCAL}:
+        yield f"regions: {region!r} is not one of {known}"
+    for name in settings.region_proofs:
+        if name not in settings.regions:
+            yield f"region_proofs.{name}: {name!r} is not one of {known}"
 
 
 def _credential_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> Iterator[str]:

@@ -255,6 +255,12 @@ def test_an_unknown_region(tmp_path: Path) -> None:
     assert list(problems_of(settings, checks, "adhoc", "mars")) == ["regions: 'mars' is not one of eu-west-1"]
 
 
+def test_a_proof_is_for_a_region_that_is_one(tmp_path: Path) -> None:
+    proofs = {"eu-west-1": {"env": "NODE_REGION"}, "mars": {"env": "NODE_REGION"}}
+    _, problems = plan_of(tmp_path, configuration({"a": http("/1")}, regions=["eu-west-1"], region_proofs=proofs))
+    assert problems == ["region_proofs.mars: 'mars' is not one of eu-west-1"]
+
+
 def test_an_account_and_every_write_must_be_named(tmp_path: Path) -> None:
     data = configuration({"login": {**LOGIN, "account": "gold"}}, safety={})
     _, problems = plan_of(tmp_path, data)
