@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from probes.config.units import Duration, Fraction, PositiveDuration, Rate, show_duration, shown
-from probes.config.vantage import VARIABLE, RegionProof
+from probes.config.vantage import VARIABLE, Control, RegionProof
 from probes.errors import RefusedError
 from probes.safety.guard import parse_url, split_host
 from probes.safety.limits import CallPattern, RateLimit
@@ -277,6 +277,7 @@ class Settings(Strict):
     credentials: Credentials | None = None
     regions: tuple[Name, ...] = ()
     region_proofs: dict[Name, RegionProof] = {}
+    control: Control | None = None
     run: Run = Run()
     shares: dict[Name, Fraction] = {"adhoc": 1.0}
     limits: dict[Name, LimitOptions] = {}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from probes.model import Layer, Outcome, Reason, RunReport, Verdict
+from probes.model import OUR_NETWORK, Layer, Outcome, Reason, RunReport, Verdict
 from probes.reports.wording import advice, duration, headline, milliseconds, place
 from tests.reports import sample
 
@@ -89,3 +89,8 @@ def test_times_are_short() -> None:
 )
 def test_a_region_that_nothing_bears_out_is_called_so(region: str, *, verified: bool, shown: str) -> None:
     assert place(replace(sample.PASSED, region=region, region_verified=verified)) == shown
+
+
+def test_where_our_own_network_is_down_nobody_is_sent_to_the_target() -> None:
+    reason = Reason("edge", Layer.CONNECT, OUR_NETWORK + "no connection within 6.0 s", unanswered=True)
+    assert "the machine that ran the probe" in advice(Outcome.ERROR, reason)
