@@ -69,7 +69,7 @@ def _broken(probe: Probe, rule: str) -> None:
 def _cut_off(probe: Probe, cut: CutOff) -> None:
     """Where the time was over, the target has not answered in time; where somebody interrupted, nobody can tell."""
     outcome = Outcome.ERROR if cut.interrupted else Outcome.FAILED
-    reason = Reason("check", Layer.HTTP, cut.why, trace_id=probe.tools.trace_id)
+    reason = Reason("check", Layer.HTTP, cut.why, trace_id=probe.tools.trace_id, unanswered=True)
     probe.record(Step("check", outcome, reason=reason))
     probe.final = True
 

@@ -13,7 +13,7 @@ from probes.clients.journey import Action, Journey
 from probes.clients.page_result import ActionResult, Answered, PageResult
 from probes.config.units import show_duration
 from probes.errors import PausedError, QuotaError, SmokeprobeError
-from probes.model import Layer, Outcome, Phases, Reason, Step, whole
+from probes.model import NETWORK, Layer, Outcome, Phases, Reason, Step, whole
 from probes.safety.limits import CallPattern
 from probes.safety.permits import boot_clock
 
@@ -30,6 +30,9 @@ NET_LAYERS: tuple[tuple[str, Layer], ...] = (
     ("ERR_INCOMPLETE", Layer.BODY),
 )
 """Chromium's names of network errors (net_error_list.h) by the layer that broke; any other is the HTTP layer's."""
+
+SILENCE = frozenset({"ERR_TIMED_OUT", "ERR_INTERNET_DISCONNECTED", "ERR_NETWORK_CHANGED"})
+"""Those of the HTTP layer that mean that no answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +176,13 @@ def _action_step(probe: Probe, result: PageResult, action: ActionResult, within:
         layer = _net_layer(action.net_error) if action.net_error else Layer.BROWSER
         if not action.net_error and status is not None and not 200 <= status < 300:
             layer = Layer.HTTP
-        finding = failed(action.error or action.net_error or "did not succeed", layer=layer)
+        rule = action.error or action.net_error or "did not succeed"
+        finding = Finding(Outcome.FAILED, layer, rule, unanswered=_unanswered(result, action, layer))
     elif within is not None and judged is not None and judged > within * 1000.0:
         finding = degraded("slower than its limit", f"under {show_duration(within)}", f"{judged:.0f} ms", Layer.BROWSER)
     reason = None if finding is None else Reason(
         action.name, finding.layer, finding.rule, finding.expected, finding.actual,
-        whole(result.document_headers.get("x-request-id", "")), probe.tools.trace_id,
+        whole(result.document_headers.get("x-request-id", "")), probe.tools.trace_id, finding.unanswered,
     )  # fmt: skip
     return Step(
         name=action.name,
@@ -189,6 +193,13 @@ def _action_step(probe: Probe, result: PageResult, action: ActionResult, within:
         phases=Phases(ttfb_ms=timing.ttfb_ms) if is_load else Phases(),
         reason=reason,
     )
+
+
+def _unanswered(result: PageResult, action: ActionResult, layer: Layer) -> bool:
+    """Whether nothing came back at all: Chromium says so, or the page was waited for until the time was over."""
+    if action.net_error:
+        return layer in NETWORK or action.net_error in SILENCE
+    return result.document_status is None
 
 
 def _net_layer(net_error: str) -> Layer:

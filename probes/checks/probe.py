@@ -223,7 +223,7 @@ class Probe:
         try:
             response = self._send(request, timeout_s, heard)
         except TransportError as problem:
-            finding = Finding(Outcome.FAILED, problem.layer, problem.message)
+            finding = Finding(Outcome.FAILED, problem.layer, problem.message, unanswered=problem.unanswered)
             return _Tried(self._step(name, [finding]), None, final=False, timed_out=problem.timed_out)
         except RefusedError as refused:
             self.tools.tally.blocked += 1
@@ -249,7 +249,10 @@ class Probe:
     def _without_time(self, name: str) -> _Tried:
         if not self.steps:  # so it is not the target that has used it up
             return self._unsent(name, Outcome.SKIPPED, Layer.BUDGET, "no time left in this run")
-        return self._unsent(name, Outcome.FAILED, Layer.HTTP, "no time left within the check's time-out")
+        finding = Finding(
+            Outcome.FAILED, Layer.HTTP, "no time left within the check's time-out", final=True, unanswered=True
+        )
+        return _Tried(self._step(name, [finding]), None, final=True)
 
     def _judged(self, name: str, response: Response, judge: Judge | None, within: float | None) -> _Tried:
         findings = list(general_findings(response))
@@ -294,6 +297,7 @@ class Probe:
                 actual=gravest.actual,
                 request_id=response.request_id if response else "",
                 trace_id=self.tools.trace_id,
+                unanswered=gravest.unanswered,
             )
         )
         return Step(

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from probes.model import LimitUse, Outcome, Reason, RunReport, Step, Verdict
-from probes.reports.wording import advice, ceiling, duration, headline, milliseconds, reasons, times
+from probes.reports.wording import advice, ceiling, duration, headline, milliseconds, place, reasons, times
 
 STYLES: Mapping[Outcome, str] = {
     Outcome.PASSED: "green",
@@ -65,7 +65,7 @@ class _Painter:
     def parts(self) -> Iterator[RenderableType]:
         report = self.report
         yield ""
-        yield self._text(f"smokeprobe {report.target} ({report.env}, {report.region})", "bold")
+        yield self._text(f"smokeprobe {report.target} ({report.env}, {place(report)})", "bold")
         yield self._text(f"run {report.run_id}, {report.started_at}, took {duration(report.duration_s)}", "dim")
         yield ""
         if report.verdicts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from probes.model import Layer, LimitUse, Outcome, Reason, RunReport, Verdict
+from probes.model import LOCAL, OUR_NETWORK, Layer, LimitUse, Outcome, Reason, RunReport, Verdict
 
 _SIGNALS = {129: "SIGHUP", 130: "SIGINT", 143: "SIGTERM"}
 _NAMED = 4  # as many names as a sentence bears
@@ -29,6 +29,8 @@ def advice(outcome: Outcome, reason: Reason) -> str:
     """The one thing to do first about a step that is not `passed`."""
     if outcome is Outcome.SKIPPED and (reason.layer is not Layer.BUDGET or reason.rule.startswith("left out")):
         return ""
+    if reason.rule.startswith(OUR_NETWORK):
+        return "Look at the network of the machine that ran the probe: nothing is known of the target."
     return _ADVICE_BY_OUTCOME.get(outcome) or _ADVICE[reason.layer]
 
 
@@ -79,6 +81,12 @@ def summary(report: RunReport) -> str:
 def title(report: RunReport) -> str:
     """The headline's first word with a capital."""
     return _word(report).capitalize()
+
+
+def place(report: RunReport) -> str:
+    """The region of a run; and where it is a mere claim, that."""
+    claimed = report.region != LOCAL and not report.region_verified
+    return f"{report.region} (unverified)" if claimed else report.region
 
 
 def duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from probes.checks.base import Check
+from probes.checks.control import NetworkControl
 from probes.checks.execute import execute
 from probes.checks.probe import Tally, Tools
 from probes.clients.browser import Browser
@@ -86,6 +87,9 @@ class Conductor:
         self._sent = 0
         self._by_method: dict[str, int] = {}
         self._tally = Tally()
+        self._control = NetworkControl(
+            settings, equipment.identity, equipment.options.state / "ledger.sqlite3", BoundedSemaphore(1)
+        )
 
     def begin_run(self) -> Span:
         """Let the run's time begin; a second call changes nothing."""
@@ -184,7 +188,8 @@ class Conductor:
 
     def _run(self, name: str, progress: Progress, span: Span) -> Verdict:
         """The verdict, redacted: Locust's own statistics, files and pages show what it says too."""
-        return presentable(self._run_unredacted(name, progress, span), self.equipment.redactor)
+        verdict = self._control.judged(self._run_unredacted(name, progress, span), span.ends)
+        return presentable(verdict, self.equipment.redactor)
 
     def _run_unredacted(self, name: str, progress: Progress, span: Span) -> Verdict:
         if why := self.equipment.left_out.get(name):

@@ -10,10 +10,11 @@ from probes.clients.http import Brakes
 from probes.config.models import Settings
 from probes.errors import LedgerError, PausedError
 from probes.model import LimitUse
+from probes.safety.brakes import LedgerBrakes
 from probes.safety.ledger import Authority, Ledger
 from probes.safety.limits import RateLimit
 from probes.safety.permits import Meter
-from probes.swarm.equipment import Equipment, LedgerBrakes
+from probes.swarm.equipment import Equipment
 
 AnyCheck = Check[Any]
 
@@ -61,7 +62,7 @@ class LedgerDesk:
     def brakes(self) -> Brakes:
         """The ledger's, which every process of this machine heeds."""
         ledger, authority = self._opened()
-        return LedgerBrakes(ledger, authority, self._equipment.settings, self._equipment.target)
+        return LedgerBrakes(ledger, authority, self._equipment.settings.rate_limits, self._equipment.target)
 
     def grant(self, check: AnyCheck, deadline_s: float) -> Meter:
         """Reserve it in the ledger."""

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from probes.errors import LedgerError, PausedError
+from probes.safety.brakes import LedgerBrakes
 from probes.safety.ledger import KEEP_S
 from probes.safety.permits import Permit, Usage
 from probes.swarm.desk import CLEANUP_S, limit_use, open_authority, permit_s
-from probes.swarm.equipment import Equipment, LedgerBrakes
+from probes.swarm.equipment import Equipment
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ class LedgerGrants:
         """Raises LedgerError where there is no ledger: a master without one is of no use."""
         self._equipment = equipment
         self._ledger, self._authority = open_authority(equipment)
-        self._brakes = LedgerBrakes(self._ledger, self._authority, equipment.settings, equipment.target)
+        self._brakes = LedgerBrakes(self._ledger, self._authority, equipment.settings.rate_limits, equipment.target)
         self._open: dict[str, Permit] = {}
         self._begun_at = time.monotonic()
         self.trouble = ""

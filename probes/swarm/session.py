@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from rich.console import Console
 from probes.errors import SmokeprobeError
 from probes.model import Layer, Outcome, Verdict
 from probes.pipeline import Pipeline, Readers, RunFacts, decode, encode, publish
+from probes.regions import LONGEST_S, VerifiedRegion, verify_region
 from probes.reports.progress import live
 from probes.swarm.conductor import Conductor
 from probes.swarm.desk import LedgerDesk
@@ -48,6 +50,7 @@ class SmokeSession:
         self._started_at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         self._conductor: Conductor | None = None
         self._environment: Environment | None = None
+        self._region: gevent.Greenlet[..., VerifiedRegion] | None = None
         self._signal = 0
         self._timed = False
         self._ending = False
@@ -60,6 +63,7 @@ class SmokeSession:
         environment.dispatcher_class = OneUserPerCheck  # before Locust makes its dispatcher, at the first start
         browser, no_browser = start_browser(self.equipment, self.chosen(environment), at_once=True)
         self._conductor = Conductor(self.equipment, LedgerDesk(self.equipment), browser, no_browser)
+        self._region = gevent.spawn(verify_region, self.equipment.options.region, self.equipment.settings, os.environ)
         _runner(environment).register_message(VERDICT_MESSAGE, self._on_verdict)
         for number in stopping_signals():
             gevent.signal_handler(number, self._on_signal, number, environment)
@@ -127,7 +131,15 @@ class SmokeSession:
             rate_limits=conductor.limits_used(),
             requests=conductor.requests(),
             signal=self._signal,
+            region_verified=self._region_verified(),
         )
+
+    def _region_verified(self) -> bool:
+        """What has been asked beside the run; where it ended at once, nobody waits for more than that takes."""
+        if self._region is None:
+            return False
+        self._region.join(timeout=LONGEST_S)
+        return self._region.value is not None and self._region.value.verified
 
     def _on_verdict(self, environment: Environment, msg: Any, **_: Any) -> None:
         data: Mapping[str, Any] = msg.data

@@ -107,3 +107,7 @@ def test_a_second_reason_is_told_too() -> None:
 def test_an_expired_certificate_is_said() -> None:
     verdict = replace(sample.HEALTH, certificate_days=-2.0)
     assert "certificate  expired" in _printed(sample.report(Outcome.FAILED, 1, verdict))
+
+
+def test_a_region_that_nothing_bears_out() -> None:
+    assert "(production, us-east-1 (unverified))" in _printed(replace(sample.PASSED, region_verified=False))
