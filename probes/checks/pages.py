@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from probes.checks.base import PlannedCall
 from probes.checks.finding import Finding, degraded, failed
@@ -149,7 +150,8 @@ def _overriding(probe: Probe, result: PageResult) -> Iterator[Finding]:
         yield _paused(paused)
     elif result.over_quota:
         first = result.over_quota[0]
-        rule = f"no budget for {first.method} of the page: {first.rule}"
+        path = whole(urlsplit(first.url).path)
+        rule = f"no budget for {first.method} {path} of the page (are its calls declared?): {first.rule}"
         yield Finding(Outcome.ERROR, Layer.BUDGET, rule, final=True)
     elif result.refused_navigation:
         refused = result.refused_navigation

@@ -113,13 +113,27 @@ class Probe:
     certificate_days: float | None = None
     screenshot: str = ""
 
-    def get(self, name: str, path: str, judge: Judge | None = None, within: float | None = None) -> Response | None:
+    def get(
+        self,
+        name: str,
+        path: str,
+        judge: Judge | None = None,
+        within: float | None = None,
+        status: int | None = 200,
+    ) -> Response | None:
         """GET a path, judge the answer, and try again in place where that may help.
 
-        `within` is the limit in seconds for the time to first byte. The answer is None unless the step passed or was
+        `within` is the limit in seconds for the time to first byte. An answer of another status than `status` has
+        failed, and is not shown to `judge`; None leaves that to it. The answer is None unless the step passed or was
         merely slow.
         """
-        return self.ask(name, Request("GET", self.url(path)), judge, within)
+
+        def judged(response: Response) -> Iterable[Finding]:
+            if status is not None and response.status != status:
+                return [Finding(Outcome.FAILED, Layer.HTTP, "wrong status", str(status), str(response.status))]
+            return judge(response) if judge is not None else ()
+
+        return self.ask(name, Request("GET", self.url(path)), judged, within)
 
     def ask(
         self,

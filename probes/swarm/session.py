@@ -86,7 +86,8 @@ class SmokeSession:
         """Run a check to its verdict; None where it has had its turn already, however often users are dispatched."""
         if self._conductor is None or (self.once and name not in self._pipeline.missing):
             return None
-        self._progress.started(name)
+        if name not in self.equipment.left_out:
+            self._progress.started(name)
         return self._conductor.run_check(name, self._progress)
 
     def tell(self, verdict: Verdict | None, name: str) -> None:  # noqa: ARG002 - a worker needs it
