@@ -2,9 +2,9 @@ BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links
 LINTS := lint-ruff lint-format lint-types lint-imports lint-deps lint-shell
 # Debian packages that the slow tests stand on
-TEST_TOOLS := nginx-light iproute2
+TEST_TOOLS := nginx-light iproute2 systemd
 
-.PHONY: help setup test smoke slow test-tools lint $(LINTS) format lock build clean
+.PHONY: help setup test smoke test-fleet slow test-tools lint $(LINTS) format lock build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -12,13 +12,16 @@ help: ## this list
 setup: ## everything that the other targets need, in .venv; costs nothing the second time
 	@deploy/setup.sh
 
-test: lint ## lints, types, import rules, and all tests but the slow ones
-	$(BIN)/pytest -q -n auto -m "not slow"
+test: lint ## lints, types, import rules, and all tests but the slow ones and the fleet's
+	$(BIN)/pytest -q -n auto -m "not slow and not fleet"
 
 smoke: setup ## all checks, with a real browser, against the stand-in; what it leaves is removed, unless it fails
 	@state=$$(mktemp -d) && \
 	{ $(BIN)/smokeprobe standin --port 0 -- $(BIN)/smokeprobe run --env local --state-dir "$$state" --json-file "$$state/report.json" \
 	&& rm -rf "$$state"; } || { code=$$?; echo "state and report are kept in $$state"; exit $$code; }
+
+test-fleet: setup ## masters and workers as real processes
+	$(BIN)/pytest -q -n auto -m fleet
 
 slow: setup ## the slow tests; root and test-tools needed
 	$(BIN)/pytest -q -n auto -m slow

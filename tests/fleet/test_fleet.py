@@ -15,7 +15,7 @@ from probes.standin.process import StandIn
 from tests.e2e.harness import LOCUST, ROOT, SMOKEPROBE, Runner, assert_left_nothing, busiest
 from tests.fleet.harness import Fleet, fleet_of, free_port, until
 
-pytestmark = [pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(120)]
 
 
 @pytest.fixture
