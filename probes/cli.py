@@ -116,6 +116,33 @@ NoBrowser = Annotated[
 
 
 @app.command()
+def ui(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
+    env: Env = "local",
+    config: Config = "",
+    target_url: TargetUrl = "",
+    region: Region = "local",
+    state_dir: StateDir = "",
+    share: Share = "adhoc",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond the loopback only with a password.", metavar="ADDRESS")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port of the web UI.", min=1, max=65535)] = 8090,
+    no_browser: NoBrowser = False,
+) -> None:
+    """Open Locust's web UI with a Smoke board: each press on Start runs all checks once, within the budget.
+
+    With SMOKEPROBE_UI_PASSWORD (12 characters at least) it asks for a login; the user is SMOKEPROBE_UI_USER, by default
+    smokeprobe.
+    """
+    from probes.swarm.drive import serve
+    from probes.swarm.web_door import refuse_taken
+
+    options = RunOptions(env, config, target_url, region, (), no_browser, state_dir=state_dir, share=share)
+    _say_errors(lambda: refuse_taken(host, port))
+    serve("ui.conf", options, ("--web-host", host, "--web-port", str(port)))
+
+
+@app.command()
 def master(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
     env: Env = "local",
     config: Config = "",

@@ -114,11 +114,16 @@ class Pipeline:
         self._checks, self._redactor, self._progress = checks, redactor, progress
         self._verdicts: dict[str, Verdict] = {}
 
-    def accept(self, verdict: Verdict) -> None:
-        """Take in a verdict; of several of one check, as where it runs continuously, the last one counts."""
+    def accept(self, verdict: Verdict) -> Verdict:
+        """Take in a verdict, and return it redacted; of several of one check, as in a long run, the last one counts."""
         clean = presentable(verdict, self._redactor)
         self._verdicts[verdict.check] = clean
         self._progress.finished(clean)
+        return clean
+
+    def forget(self) -> None:
+        """Begin another run: no check has its verdict yet."""
+        self._verdicts.clear()
 
     @property
     def missing(self) -> tuple[str, ...]:

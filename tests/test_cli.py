@@ -25,7 +25,7 @@ from probes.validate import validate_plan
 from tests.clients.raw_server import OK, RawServer, always
 
 SMOKEPROBE = Path(sys.executable).with_name("smokeprobe")
-COMMANDS = ("run", "init", "validate", "standin", "doctor", "pause", "resume")
+COMMANDS = ("run", "ui", "init", "validate", "standin", "doctor", "pause", "resume")
 
 
 @dataclass(frozen=True)

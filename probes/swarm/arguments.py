@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from typing import Any
 
 from locust.argument_parser import LocustArgumentParser
 
 from probes.options import ENVIRONMENT, RunOptions, check_names
+from probes.swarm.web_door import PASSWORD_VARIABLE
 
 HELP = {
     "env": "Name of the environment: config/NAME.yaml",
@@ -24,6 +26,7 @@ HELP = {
     "share": "Share of the ceiling that this run draws on",
     "status_port": "Of a master: port on the loopback for /healthz, /readyz, /metrics and /board; 0 for none",
     "once": "Run each check once, report, and quit; otherwise each runs for ever at its interval",
+    "stay": "With --once and the web UI: stay when the run is over; each Start is another run",
 }
 
 
@@ -53,6 +56,8 @@ def add_arguments(parser: LocustArgumentParser, **_: Any) -> None:
     parser.add_argument(
         "--once", action="store_true", env_var="SMOKEPROBE_ONCE", help=HELP["once"], include_in_web_ui=False
     )
+    parser.set_defaults(web_login=bool(os.environ.get(PASSWORD_VARIABLE)))  # no web UI of ours without it
+    parser.add_argument("--stay", action="store_true", help=HELP["stay"], include_in_web_ui=False)
 
 
 def options_from(parsed: Namespace) -> RunOptions:

@@ -1,15 +1,81 @@
-"""What a master knows of each region and check: the last verdict, the last runs, and since when there is no data."""
+"""What a master, or a run, knows of each region and check: the last verdict, the last runs, why there is no data."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
-from probes.model import Outcome, Verdict
+from probes.model import LimitUse, Outcome, Verdict
 
 RUNS_KEPT = 30
+
+
+class RunSeen(TypedDict):
+    """One of a cell's last runs."""
+
+    at: str
+    outcome: str
+    detail: str
+
+
+class CellSeen(TypedDict):
+    """A check in a region; ages and durations in seconds, None where there is no verdict."""
+
+    region: str
+    check: str
+    outcome: str
+    age_s: float | None
+    duration_s: float | None
+    reason: str
+    runs: list[RunSeen]
+
+
+class WorkerSeen(TypedDict):
+    """A worker of a master."""
+
+    client: str
+    region: str
+    heard_s: float
+    ticks: list[str]
+
+
+class LimitSeen(TypedDict):
+    """How much of a limit was used in its worst window."""
+
+    name: str
+    limit: int
+    window_s: float
+    ceiling: float
+    peak: int
+    peak_percent: float
+
+
+class Snapshot(TypedDict):
+    """All that a master, or a run, knows at a moment, as JSON-able values; redacted, and strangers' names cut."""
+
+    region: str
+    target: str
+    cells: list[CellSeen]
+    workers: list[WorkerSeen]
+    ticks_under_way: int
+    rejected: dict[str, dict[str, int]]
+    limits: list[LimitSeen]
+    paused: str
+    trouble: str
+
+
+def limit_seen(use: LimitUse) -> LimitSeen:
+    """A limit's use as a snapshot has it."""
+    return {
+        "name": use.name,
+        "limit": use.limit,
+        "window_s": use.window_s,
+        "ceiling": use.ceiling,
+        "peak": use.peak,
+        "peak_percent": round(use.peak_percent, 3),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +129,7 @@ class Board:
         """Every cell, region by region in the order in which they were added."""
         return tuple(self._cells.values())
 
-    def to_json(self, now: float) -> list[dict[str, Any]]:
+    def to_json(self, now: float) -> list[CellSeen]:
         """As JSON-able values: for each cell its outcome, its age in seconds, its reason and its last runs."""
         return [
             {

@@ -96,6 +96,16 @@ class Conductor:
         self._shared = self._shared or Span(self._run_s)
         return self._shared
 
+    def next_run(self) -> None:
+        """After `end`: what comes is another run, with all its time. The counts of what was sent go on."""
+        self._shared, self._over = None, ""
+        self._greenlets = {name: greenlet for name, greenlet in self._greenlets.items() if not greenlet.dead}
+
+    @property
+    def under_way(self) -> int:
+        """How many checks run or wait for their turn."""
+        return sum(not greenlet.dead for greenlet in self._greenlets.values())
+
     def run_check(self, name: str, progress: Progress) -> Verdict:
         """Run a check to its verdict, in a greenlet of its own: whoever waits here may be killed without harm to it.
 

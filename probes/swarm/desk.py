@@ -11,7 +11,7 @@ from probes.config.models import Settings
 from probes.errors import LedgerError, PausedError
 from probes.model import LimitUse
 from probes.safety.brakes import LedgerBrakes
-from probes.safety.ledger import Authority, Ledger
+from probes.safety.ledger import KEEP_S, Authority, Ledger
 from probes.safety.limits import RateLimit
 from probes.safety.permits import Meter
 from probes.swarm.equipment import Equipment
@@ -59,6 +59,11 @@ class LedgerDesk:
             self._trouble = str(problem)
 
     @property
+    def trouble(self) -> str:
+        """What the ledger's last trouble was; empty if it has had none."""
+        return self._trouble
+
+    @property
     def brakes(self) -> Brakes:
         """The ledger's, which every process of this machine heeds."""
         ledger, authority = self._opened()
@@ -88,13 +93,13 @@ class LedgerDesk:
             return PausedError(problem.message, None)
 
     def limits_used(self, since: float) -> tuple[LimitUse, ...]:
-        """All processes of this machine counted."""
+        """All processes of this machine counted, as far back as the ledger remembers."""
         limits = self._equipment.settings.rate_limits
         peaks: dict[str, int] = {}
         try:
             ledger, _ = self._opened()
             limits = ledger.lowered(self._equipment.target, limits)
-            peaks = ledger.peaks(self._equipment.target, limits, time.monotonic() - since + 1.0)
+            peaks = ledger.peaks(self._equipment.target, limits, min(KEEP_S, time.monotonic() - since + 1.0))
         except LedgerError as problem:
             self._trouble = str(problem)
         return tuple(limit_use(limit, peaks.get(limit.name, 0)) for limit in limits)

@@ -1,4 +1,4 @@
-"""`smokeprobe run`, `master` and `worker`: the locustfile by Locust's own main, quietly, and gone once all is said."""
+"""`smokeprobe run`, `ui`, `master` and `worker`: the locustfile by Locust's own main, gone once all is said."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def drive(options: RunOptions) -> NoReturn:
 
 
 def serve(conf: str, options: RunOptions, more: tuple[str, ...]) -> NoReturn:
-    """Be a master or a worker, as `conf` has it, until somebody ends it; `more` goes to Locust as it is."""
+    """Be a master, a worker or a web UI, as `conf` has it, until somebody ends it; `more` goes to Locust as it is."""
     _forget_options()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     _locust(conf, options, more)

@@ -11,6 +11,7 @@ from probes.errors import LedgerError, PausedError
 from probes.safety.brakes import LedgerBrakes
 from probes.safety.ledger import KEEP_S
 from probes.safety.permits import Permit, Usage
+from probes.swarm.board import LimitSeen, limit_seen
 from probes.swarm.desk import CLEANUP_S, limit_use, open_authority, permit_s
 from probes.swarm.equipment import Equipment
 
@@ -57,7 +58,7 @@ class LedgerGrants:
         except LedgerError as problem:
             return PausedError(problem.message, None)
 
-    def limits_used(self) -> list[dict[str, Any]]:
+    def limits_used(self) -> list[LimitSeen]:
         """The worst window of each limit within the last hour, or since this master began."""
         limits = self._equipment.settings.rate_limits
         since_s = min(KEEP_S, time.monotonic() - self._begun_at + 1.0)
@@ -68,12 +69,7 @@ class LedgerGrants:
         except LedgerError as problem:
             self.trouble = str(problem)
             return []
-        uses = [limit_use(limit, peaks.get(limit.name, 0)) for limit in limits]
-        return [
-            {"name": use.name, "limit": use.limit, "window_s": use.window_s, "ceiling": use.ceiling, "peak": use.peak,
-             "peak_percent": round(use.peak_percent, 3)}
-            for use in uses
-        ]  # fmt: skip
+        return [limit_seen(limit_use(limit, peaks.get(limit.name, 0))) for limit in limits]
 
     def target_asked(self, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
         """Take into the ledger what a worker heard; what the others are to be told, if anything."""

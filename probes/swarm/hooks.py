@@ -20,6 +20,7 @@ from probes.swarm.master import MasterSession
 from probes.swarm.session import SmokeSession
 from probes.swarm.signals import forget, remember
 from probes.swarm.silence import guard_output, outlast_output
+from probes.swarm.webui import door_of, furnish
 from probes.swarm.worker import WorkerSession
 
 if TYPE_CHECKING:
@@ -41,15 +42,20 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSe
     try:
         for file in (options.json_file, options.junit_file, options.html_file):
             refuse_folder(file)
+        the_door = door_of(parsed)
         session = _session(parsed, options, only_kinds)
     except SmokeprobeError as problem:
         sys.stderr.write(f"{problem}\n")
         sys.exit(2)
 
     def begin(environment: Environment, **_: Any) -> None:
+        if the_door is not None and the_door.locked:
+            session.equipment.redactor.learn(the_door.password, "ui password")
         guard_output(session.equipment.redactor)
         try:
             session.begin(environment)
+            if environment.web_ui is not None and the_door is not None and not isinstance(session, WorkerSession):
+                furnish(environment, session, the_door)
         except SmokeprobeError as problem:
             sys.stderr.write(f"{problem}\n")
             sys.exit(2)
@@ -76,4 +82,5 @@ def _session(
         check_address(parsed.master_host, key, "--master-host")
         forget()
         return WorkerSession(equip(options), key)
-    return SmokeSession(equip(options), once=parsed.once, only_kinds=only_kinds)
+    stay = parsed.stay and not parsed.headless
+    return SmokeSession(equip(options), once=parsed.once, stay=stay, only_kinds=only_kinds)

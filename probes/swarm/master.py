@@ -14,7 +14,7 @@ from probes.errors import SmokeprobeError
 from probes.model import Verdict
 from probes.pipeline import decode, presentable
 from probes.safety.permits import Usage, boot_clock
-from probes.swarm.board import Board
+from probes.swarm.board import Board, Snapshot
 from probes.swarm.dispatcher import OneUserPerCheckAndWorker
 from probes.swarm.equipment import Equipment
 from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
@@ -98,8 +98,8 @@ class MasterSession:
             self._server.stop(timeout=0.5)
         environment.process_exit_code = 0
 
-    def snapshot(self) -> dict[str, Any]:
-        """All that a master knows, as JSON-able values; redacted, and the names of strangers cut."""
+    def snapshot(self) -> Snapshot:
+        """All that a master knows."""
         now = boot_clock()
         paused = self._grants.paused()
         return {

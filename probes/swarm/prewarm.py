@@ -22,6 +22,9 @@ from probes.options import RunOptions
 if TYPE_CHECKING:
     from probes.swarm.equipment import Equipment  # it brings urllib3, which must not come before Locust's patches
 
+IDLE_S = 20.0
+"""How long a browser stays in memory without being used; the next journey starts a new one."""
+
 PREWARMED: ContextVar[Browser | None] = ContextVar("PREWARMED", default=None)
 """From `drive` to the locustfile's hooks, which Locust's main imports by path, so that nothing can be passed."""
 

@@ -18,11 +18,13 @@ from probes.model import Layer, Outcome, Verdict
 from probes.pipeline import Pipeline, Readers, RunFacts, decode, encode, publish
 from probes.regions import LONGEST_S, VerifiedRegion, verify_region
 from probes.reports.progress import live
+from probes.safety.permits import boot_clock
+from probes.swarm.board import Board, Snapshot, limit_seen
 from probes.swarm.conductor import Conductor
 from probes.swarm.desk import LedgerDesk
 from probes.swarm.dispatcher import OneUserPerCheck
 from probes.swarm.equipment import Equipment
-from probes.swarm.prewarm import start_browser
+from probes.swarm.prewarm import IDLE_S, start_browser
 from probes.swarm.signals import remembered, stopping_signals
 from probes.swarm.unjudged import unjudged
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from locust.runners import Runner
     from locust.web import WebUI
 
+    from probes.clients.browser import Browser
+
 VERDICT_MESSAGE = "smokeprobe_verdict"
 TICK_S = 0.1
 
@@ -38,12 +42,19 @@ TICK_S = 0.1
 class SmokeSession:
     """Holds a run together. Locust's listeners are its methods; users call `run_check`."""
 
-    def __init__(self, equipment: Equipment, *, once: bool, only_kinds: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, equipment: Equipment, *, once: bool, stay: bool = False, only_kinds: frozenset[str] = frozenset()
+    ) -> None:
         self.equipment = equipment
         self.once = once
+        self.stay = stay
         self.checks = tuple(
             name for name, check in equipment.checks.items() if not only_kinds or check.kind in only_kinds
         )
+        self.board = Board(tuple(name for name in self.checks if name not in equipment.left_out))
+        self.board.add_region(equipment.options.region)
+        self._desk: LedgerDesk | None = None
+        self._browser: Browser | None = None
         self._console = Console()
         self._progress = live(self._console, self.checks)
         self._pipeline = Pipeline(self.checks, equipment.redactor, self._progress)
@@ -52,7 +63,7 @@ class SmokeSession:
         self._environment: Environment | None = None
         self._region: gevent.Greenlet[..., VerifiedRegion] | None = None
         self._signal = 0
-        self._timed = False
+        self._timer: gevent.Greenlet[..., None] | None = None
         self._ending = False
         self._ended = Event()
         self._greenlets: list[gevent.Greenlet[..., Any]] = []
@@ -61,18 +72,20 @@ class SmokeSession:
         """Listener's work at Locust's `init`: clamp the users, take verdicts, mind the time and the signals."""
         self._environment = environment
         environment.dispatcher_class = OneUserPerCheck  # before Locust makes its dispatcher, at the first start
-        browser, no_browser = start_browser(self.equipment, self.chosen(environment), at_once=True)
-        self._conductor = Conductor(self.equipment, LedgerDesk(self.equipment), browser, no_browser)
+        self._browser, no_browser = start_browser(self.equipment, self.chosen(environment), at_once=not self.stay)
+        self._desk = LedgerDesk(self.equipment)
+        self._conductor = Conductor(self.equipment, self._desk, self._browser, no_browser)
         self._region = gevent.spawn(verify_region, self.equipment.options.region, self.equipment.settings, os.environ)
         _runner(environment).register_message(VERDICT_MESSAGE, self._on_verdict)
         for number in stopping_signals():
             gevent.signal_handler(number, self._on_signal, number, environment)
         self._progress.__enter__()
-        for name in set(self.checks) - self.chosen(environment):
-            self._pipeline.accept(_not_chosen(name))
+        self._leave_out(environment)
         self._greenlets += [gevent.spawn(self._tick), gevent.spawn(self._conductor.heed_pauses)]
         if self.once:
             environment.events.test_start.add_listener(self._on_start)
+        if self.stay:
+            environment.events.test_stop.add_listener(self._on_stop)
         if came_early := remembered():
             self._conductor.end("interrupted", interrupted=True)
             self._on_signal(came_early, environment)
@@ -95,6 +108,24 @@ class SmokeSession:
         if verdict is not None and self._environment is not None:
             _runner(self._environment).send_message(VERDICT_MESSAGE, encode(verdict))
 
+    def snapshot(self) -> Snapshot:
+        """All that this run knows, in a master's words."""
+        conductor, desk = self._conductor, self._desk
+        assert conductor is not None  # noqa: S101 - begin() has set both
+        assert desk is not None  # noqa: S101 - the same
+        paused = desk.paused()
+        return {
+            "region": self.equipment.options.region,
+            "target": self.equipment.target,
+            "cells": self.board.to_json(boot_clock()),
+            "workers": [],
+            "ticks_under_way": conductor.under_way,
+            "rejected": {},
+            "limits": [limit_seen(use) for use in conductor.limits_used()],
+            "paused": paused.message if paused else "",
+            "trouble": desk.trouble,
+        }
+
     def end(self, environment: Environment) -> None:
         """Listener's work at `quitting`: log-outs first, then the report, in every case; sets the exit code."""
         if self._conductor is None:
@@ -110,8 +141,7 @@ class SmokeSession:
 
     def _end(self, environment: Environment, conductor: Conductor) -> None:
         conductor.end("interrupted" if self._signal else "stopped", interrupted=True)
-        for name in self._pipeline.missing:
-            self._pipeline.accept(conductor.verdict_of(name))
+        self._fill_in(conductor)
         gevent.killall(self._greenlets, block=False)
         conductor.close()
         self._progress.__exit__(None, None, None)
@@ -144,8 +174,28 @@ class SmokeSession:
 
     def _on_verdict(self, environment: Environment, msg: Any, **_: Any) -> None:
         data: Mapping[str, Any] = msg.data
-        self._pipeline.accept(decode(data))
+        self._accept(decode(data))
         if self.once and not self._pipeline.missing:
+            self._run_is_over(environment)
+
+    def _accept(self, verdict: Verdict) -> None:
+        clean = self._pipeline.accept(verdict)
+        if not clean.configured_out:
+            self.board.judged(self.equipment.options.region, clean, boot_clock())
+
+    def _fill_in(self, conductor: Conductor) -> None:
+        """What became of the checks that have told nothing."""
+        for name in self._pipeline.missing:
+            self._accept(conductor.verdict_of(name))
+
+    def _leave_out(self, environment: Environment) -> None:
+        for name in set(self.checks) - self.chosen(environment):
+            self._accept(_not_chosen(name))
+
+    def _run_is_over(self, environment: Environment) -> None:
+        if self.stay:
+            gevent.spawn(_runner(environment).stop)  # Locust's page offers to start again
+        else:
             self._quit(environment)
 
     def _on_signal(self, number: int, environment: Environment) -> None:
@@ -161,21 +211,43 @@ class SmokeSession:
     def _on_start(self, environment: Environment, **_: Any) -> None:
         """Locust starts: at once, or when somebody presses a button. From now on the run's time counts."""
         assert self._conductor is not None  # noqa: S101 - begin() has set it
+        if self.stay and self._timer is not None and not self._pipeline.missing:
+            self._begin_again(environment, self._conductor)
         self._conductor.begin_run()
-        if not self._timed:
-            self._timed = True
-            self._greenlets.append(gevent.spawn(self._end_in_time, environment))
+        if self._timer is None:
+            self._timer = gevent.spawn(self._end_in_time, environment, self._conductor)
+            self._greenlets.append(self._timer)
 
-    def _end_in_time(self, environment: Environment) -> None:
+    def _begin_again(self, environment: Environment, conductor: Conductor) -> None:
+        """All verdicts of the last run are in: what is started now is another one."""
+        if self._timer is not None:
+            self._timer.kill(block=False)
+            self._greenlets.remove(self._timer)
+            self._timer = None
+        self._pipeline.forget()
+        conductor.next_run()
+        self._leave_out(environment)
+
+    def _on_stop(self, environment: Environment, **_: Any) -> None:  # noqa: ARG002 - Locust's names
+        """Somebody presses Stop: what is under way is cut off, logs out, and says so."""
         assert self._conductor is not None  # noqa: S101 - begin() has set it
-        self._conductor.end_in_time()
-        for name in self._pipeline.missing:
-            self._pipeline.accept(self._conductor.verdict_of(name))
-        self._quit(environment)
+        if self._timer is not None and self._pipeline.missing and not self._signal:
+            gevent.spawn(self._cut_short, self._conductor)
+
+    def _cut_short(self, conductor: Conductor) -> None:
+        conductor.end("stopped by hand", interrupted=True)
+        self._fill_in(conductor)
+
+    def _end_in_time(self, environment: Environment, conductor: Conductor) -> None:
+        conductor.end_in_time()
+        self._fill_in(conductor)
+        self._run_is_over(environment)
 
     def _tick(self) -> None:
         while True:
             self._progress.tick()
+            if self.stay and self._browser is not None and self._browser.idle_s > IDLE_S:
+                self._browser.close()
             gevent.sleep(TICK_S)
 
 

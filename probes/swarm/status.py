@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, jsonify
 from gevent.pywsgi import WSGIServer
 
 from probes.errors import ConfigError
+from probes.swarm.board import Snapshot
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -29,7 +30,7 @@ OUTCOMES = ("passed", "degraded", "failed", "throttled", "error", "skipped", "no
 class Status:
     """What is shown. `snapshot` gives all of it as JSON-able values, `turned_s` the age of the loop's last turn."""
 
-    snapshot: Callable[[], Mapping[str, Any]]
+    snapshot: Callable[[], Snapshot]
     turned_s: Callable[[], float]
 
 
@@ -70,7 +71,7 @@ def _app(status: Status) -> Flask:
     return app
 
 
-def _registry(found: Mapping[str, Any]) -> CollectorRegistry:
+def _registry(found: Snapshot) -> CollectorRegistry:
     """A snapshot in Prometheus' words; made anew for each scrape, so that what has gone is gone."""
     from prometheus_client import CollectorRegistry, Gauge
 

@@ -22,16 +22,13 @@ from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
 from probes.swarm.fleet_desk import FleetBrakes, FleetDesk
 from probes.swarm.link import WorkerLink
 from probes.swarm.link_session import Received
-from probes.swarm.prewarm import start_browser
+from probes.swarm.prewarm import IDLE_S, start_browser
 
 if TYPE_CHECKING:
     from locust.env import Environment
 
 ALIVE_S = 3.0
 """How often an idle worker says that it is there."""
-
-IDLE_S = 20.0
-"""How long a browser stays in memory without being used; the next journey starts a new one."""
 
 LAST_TURNS_S = 4.0
 """How long a worker that ends waits for the master to have heard its last verdicts."""

@@ -1,0 +1,177 @@
+// The board, live. Whatever comes from a target or a worker becomes text and never markup: textContent only.
+"use strict";
+
+const EVERY_MS = 2000;
+const WORST = ["failed", "throttled", "error", "degraded", "no data", "skipped", "passed"];
+const byId = (id) => document.getElementById(id);
+const css = (outcome) => (outcome === "no data" ? "none" : outcome);
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text; // what has not changed is not read out again
+}
+
+function setState(element, outcome) {
+  const own = [...element.classList].filter((name) => !name.startsWith("is-"));
+  element.className = [...own, `is-${css(outcome)}`].join(" ");
+  element.querySelector(".icon use")?.setAttribute("href", `#i-${css(outcome)}`);
+}
+
+function made(tag, text = "", className = "") {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  element.className = className;
+  return element;
+}
+
+function copyOf(id) {
+  return byId(id).content.firstElementChild.cloneNode(true);
+}
+
+// The children of `parent` that stand for `items`, one each, made once and then only changed.
+function keep(parent, items, make, change) {
+  items.forEach((item, index) => {
+    const element = parent.children[index] ?? parent.appendChild(make(item));
+    change(element, item);
+  });
+  while (parent.children.length > items.length) parent.lastElementChild.remove();
+}
+
+const took = (value) => (value < 0.0995 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`);
+
+function span(value) {
+  if (value < 90) return `${Math.round(value)} s`;
+  if (value < 5400) return `${Math.round(value / 60)} min`;
+  return `${Math.round(value / 3600)} h`;
+}
+
+const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+function showRun(element, run) {
+  setState(element, run.outcome);
+  const text = `${run.outcome} at ${clock(run.at)}`;
+  element.title = run.detail ? `${text}: ${run.detail}` : text;
+  write(element.firstElementChild, text);
+}
+
+function newRun() {
+  const element = made("li");
+  element.append(made("span", "", "hidden"));
+  return element;
+}
+
+function showCell(element, cell) {
+  setState(element, cell.outcome);
+  write(element.querySelector("h3"), cell.check);
+  write(element.querySelector(".badge"), cell.outcome);
+  const last = cell.runs.at(-1);
+  const lasted = cell.duration_s ? `, took ${took(cell.duration_s)}` : "";
+  const when = last && cell.age_s !== null ? `${clock(last.at)}, ${span(cell.age_s)} ago${lasted}` : "not run yet";
+  write(element.querySelector(".when"), when);
+  const runs = element.querySelector(".runs");
+  runs.setAttribute("aria-label", `Last runs of ${cell.check}, oldest first`);
+  runs.hidden = cell.runs.length === 0;
+  keep(runs, cell.runs, newRun, showRun);
+  const reason = cell.outcome === "passed" || !last ? "" : cell.reason;
+  write(element.querySelector(".reason"), reason);
+}
+
+function newRegion(region) {
+  const element = made("section", "", "region");
+  element.append(made("h2"), made("div", "", "cells"));
+  element.setAttribute("aria-label", `Region ${region.name}`);
+  return element;
+}
+
+function showRegion(element, region) {
+  write(element.firstElementChild, `Region ${region.name}`);
+  keep(element.lastElementChild, region.cells, () => copyOf("cell"), showCell);
+}
+
+function showLimit(element, limit) {
+  const [name, used] = element.querySelectorAll("b, span");
+  const spaced = limit.ceiling < 1;
+  const ceiling = spaced ? `1 every ${+(limit.window_s / limit.ceiling).toPrecision(3)} s` : `${limit.ceiling} per ${limit.window_s} s`;
+  const share = Math.min(100, (100 * limit.peak) / Math.max(limit.ceiling, 1));
+  write(name, limit.name);
+  write(used, `${limit.peak}, ceiling ${ceiling}`);
+  element.querySelector(".fill").setAttribute("width", share);
+  write(
+    element.querySelector(".small"),
+    `${Math.round(share)} % of the ceiling, ${limit.peak_percent.toFixed(1)} % of the limit of ${limit.limit} per ${limit.window_s} s`,
+  );
+}
+
+function showPauses(board) {
+  const byHand = board.pauses.some((pause) => pause.by === "hand");
+  const form = document.querySelector("form[data-action=pause], form[data-action=resume]");
+  form.dataset.action = byHand ? "resume" : "pause";
+  form.action = `/smoke/${form.dataset.action}`;
+  write(form.querySelector("button"), byHand ? "Resume probing" : "Pause probing"); // one button, so that it keeps the focus
+  const texts = board.pauses.map((pause) => {
+    const until = pause.remaining_s === null ? "until resumed" : `for another ${span(pause.remaining_s)}`;
+    return pause.by === "hand" ? `All probing of this machine: ${pause.why}, ${until}.` : `By the target: ${pause.why}, ${until}.`;
+  });
+  keep(byId("pauses"), texts, () => made("li"), write);
+}
+
+function showWorkers(board) {
+  if (!byId("workers")) return;
+  const workers = board.workers.map((each) => `${each.client} in ${each.region}, heard ${span(each.heard_s)} ago`);
+  keep(byId("workers"), workers.length ? workers : ["No worker has joined."], () => made("li"), write);
+  const rejected = Object.entries(board.rejected).flatMap(([client, reasons]) =>
+    Object.entries(reasons).map(([reason, count]) => `${client.slice(0, 60)}: ${reason}, ${count} times`),
+  );
+  keep(byId("rejected"), rejected.length ? rejected : ["None."], () => made("li"), write);
+}
+
+function headlineOf(board) {
+  const parts = WORST.map((outcome) => {
+    const names = board.cells.filter((cell) => cell.outcome === outcome).map((cell) => cell.check);
+    if (names.length === board.cells.length) return `all ${names.length} checks: ${outcome}`;
+    return outcome !== "passed" && names.length <= 3 ? names.map((name) => `${name}: ${outcome}`).join(", ") : `${names.length} ${outcome}`;
+  });
+  const found = parts.filter((part) => part && !part.startsWith("0 "));
+  const beside = [board.ticks_under_way ? `${board.ticks_under_way} under way` : "", board.trouble].filter(Boolean);
+  return [...found, ...beside].join("; ");
+}
+
+function show(board) {
+  const found = board.cells.map((cell) => cell.outcome);
+  const worst = WORST.find((outcome) => found.includes(outcome)) ?? "no data";
+  const names = [...new Set(board.cells.map((cell) => cell.region))];
+  setState(byId("head"), board.paused ? "skipped" : worst);
+  write(byId("title"), board.paused ? "Paused" : worst[0].toUpperCase() + worst.slice(1));
+  write(byId("headline"), headlineOf(board));
+  const regions = names.map((name) => ({ name, cells: board.cells.filter((cell) => cell.region === name) }));
+  keep(byId("regions"), regions, newRegion, showRegion);
+  keep(byId("limits"), board.limits, () => copyOf("limit"), showLimit);
+  showPauses(board);
+  showWorkers(board);
+}
+
+async function look() {
+  try {
+    const answer = await fetch("/smoke/board.json", { redirect: "manual", cache: "no-store" });
+    if (answer.type === "opaqueredirect") return location.reload(); // logged out: the server shows the way
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    show(await answer.json());
+  } catch {
+    write(byId("headline"), "No connection to smokeprobe: what is shown here is old.");
+  }
+}
+
+async function send(form) {
+  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), redirect: "manual" });
+  if (answer.type === "opaqueredirect") return look();
+  write(byId("headline"), (await answer.text()).slice(0, 300));
+}
+
+document.addEventListener("submit", (event) => {
+  if (event.target.dataset.action === "logout") return;
+  event.preventDefault();
+  send(event.target).catch(look);
+});
+
+document.addEventListener("visibilitychange", () => document.hidden || look());
+setInterval(() => document.hidden || look(), EVERY_MS);
+look();
