@@ -19,7 +19,7 @@ from probes.pipeline import Pipeline, Readers, RunFacts, decode, encode, publish
 from probes.regions import LONGEST_S, VerifiedRegion, verify_region
 from probes.reports.progress import live
 from probes.safety.permits import boot_clock
-from probes.swarm.board import Board, Snapshot, limit_seen
+from probes.swarm.board import Board, LimitSeen, Snapshot, limit_seen
 from probes.swarm.conductor import Conductor
 from probes.swarm.desk import LedgerDesk
 from probes.swarm.dispatcher import OneUserPerCheck
@@ -54,6 +54,7 @@ class SmokeSession:
         self.board = Board(tuple(name for name in self.checks if name not in equipment.left_out))
         self.board.add_region(equipment.options.region)
         self._desk: LedgerDesk | None = None
+        self._limits: list[LimitSeen] = []
         self._browser: Browser | None = None
         self._console = Console()
         self._progress = live(self._console, self.checks)
@@ -114,6 +115,10 @@ class SmokeSession:
         assert conductor is not None  # noqa: S101 - begin() has set both
         assert desk is not None  # noqa: S101 - the same
         paused = desk.paused()
+        if (
+            not conductor.under_way
+        ):  # reading the whole ledger takes milliseconds, which would count into a check's times
+            self._limits = [limit_seen(use) for use in conductor.limits_used()]
         return {
             "region": self.equipment.options.region,
             "target": self.equipment.target,
@@ -121,7 +126,7 @@ class SmokeSession:
             "workers": [],
             "ticks_under_way": conductor.under_way,
             "rejected": {},
-            "limits": [limit_seen(use) for use in conductor.limits_used()],
+            "limits": self._limits,
             "paused": paused.message if paused else "",
             "trouble": desk.trouble,
         }

@@ -88,7 +88,7 @@ def test_logged_in_one_runs_all_checks_and_pauses_by_keyboard(target: StandIn, l
 
         page.get_by_role("button", name="Run all checks now").focus()
         page.keyboard.press("Enter")
-        wait_for(page, "all 3 checks: passed")
+        wait_for(page, "All 3 checks: passed")
         assert "passed" in shown(page, "health")
 
         page.keyboard.press("Tab")
@@ -309,7 +309,7 @@ def test_a_fault_shows_without_reload_and_hostile_texts_are_text(target: StandIn
     run_all(ui)
     with chromium_page() as page:
         page.goto(f"{ui.url}/smoke")
-        wait_for(page, "all 3 checks: passed")
+        wait_for(page, "All 3 checks: passed")
         page.evaluate("window.sameDocument = true")
         target.set_faults("hostile-text")
         page.get_by_role("button", name="Run all checks now").click()
@@ -320,7 +320,7 @@ def test_a_fault_shows_without_reload_and_hostile_texts_are_text(target: StandIn
         assert [text.split(" at ")[0] for text in marks.all_text_contents()] == ["passed", "failed"]
         target.set_faults()
         page.get_by_role("button", name="Run all checks now").click()
-        wait_for(page, "all 3 checks: passed")
+        wait_for(page, "All 3 checks: passed")
         assert page.evaluate("window.sameDocument") is True
 
 

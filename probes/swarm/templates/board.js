@@ -127,12 +127,11 @@ function showWorkers(board) {
 function headlineOf(board) {
   const parts = WORST.map((outcome) => {
     const names = board.cells.filter((cell) => cell.outcome === outcome).map((cell) => cell.check);
-    if (names.length === board.cells.length) return `all ${names.length} checks: ${outcome}`;
+    if (names.length === board.cells.length) return `All ${names.length} checks: ${outcome}`;
     return outcome !== "passed" && names.length <= 3 ? names.map((name) => `${name}: ${outcome}`).join(", ") : `${names.length} ${outcome}`;
   });
   const found = parts.filter((part) => part && !part.startsWith("0 "));
-  const beside = [board.ticks_under_way ? `${board.ticks_under_way} under way` : "", board.trouble].filter(Boolean);
-  return [...found, ...beside].join("; ");
+  return [...found, board.trouble].filter(Boolean).join("; ");
 }
 
 function show(board) {
@@ -142,6 +141,7 @@ function show(board) {
   setState(byId("head"), board.paused ? "skipped" : worst);
   write(byId("title"), board.paused ? "Paused" : worst[0].toUpperCase() + worst.slice(1));
   write(byId("headline"), headlineOf(board));
+  write(byId("under-way"), board.ticks_under_way ? `, ${board.ticks_under_way} under way` : ""); // too often to be read out
   const regions = names.map((name) => ({ name, cells: board.cells.filter((cell) => cell.region === name) }));
   keep(byId("regions"), regions, newRegion, showRegion);
   keep(byId("limits"), board.limits, () => copyOf("limit"), showLimit);
