@@ -74,7 +74,8 @@ def furnish(environment: LocustEnvironment, watched: Watched, the_door: Door) ->
         web_ui.host = "127.0.0.1"  # Locust's own default is every address
     app = _app(web_ui)
     everywhere = web_ui.host in {"", "0.0.0.0", "::"}  # noqa: S104 - asks whether, and binds nothing
-    app.wsgi_app = SameOrigin(app.wsgi_app, LOOPBACK | {web_ui.host}, any_address=everywhere)  # type: ignore[method-assign]  # Flask's own way
+    names = LOOPBACK if everywhere else LOOPBACK | {web_ui.host}
+    app.wsgi_app = SameOrigin(app.wsgi_app, names, any_address=everywhere)  # type: ignore[method-assign]  # Flask's way
     seal(app, web_ui.port, tls=bool(web_ui.tls_cert))
     inside = Inside()
     if the_door.locked:

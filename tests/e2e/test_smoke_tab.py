@@ -1,14 +1,12 @@
-"""`smokeprobe ui` and its Smoke board: who may use it, what a press on Start does, and how the board reads."""
+"""`smokeprobe ui` and its Smoke board: what a press on Start does, and how the board reads."""
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no stubs
@@ -16,6 +14,8 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from probes.standin.process import StandIn
 from tests.e2e.harness import (
     CHECKS,
+    LOCUST,
+    ROOT,
     SMOKEPROBE,
     Runner,
     assert_left_nothing,
@@ -25,43 +25,12 @@ from tests.e2e.harness import (
     write_config,
 )
 from tests.e2e.ui_harness import PASSWORD, Ui, chromium_page, ui_of
+from tests.fleet.harness import fleet_of, free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 PASSING = 15_000  # milliseconds that a page may take to show something, beside other tests
-STATE_CHANGING = ("/swarm", "/stop", "/user", "/stats/reset", "/smoke/start", "/smoke/pause", "/smoke/resume")
-HTTP_ONLY: dict[str, Any] = {
-    "run": {"attempts": 1, "timeout": "9s"},
-    "checks": {
-        **{name: {"timeout": "2s"} for name in ("health", "enhancement", "api")},
-        **{name: {"enabled": False} for name in ("homepage", "login")},
-    },
-}
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    return write_config(tmp_path / "ui.yaml", HTTP_ONLY)
-
-
-@pytest.fixture
-def ui(runner: Runner, config: Path) -> Iterator[Ui]:
-    with ui_of(runner, config, "--no-browser") as started:
-        yield started
-
-
-@pytest.fixture
-def locked_ui(runner: Runner, config: Path) -> Iterator[Ui]:
-    with ui_of(runner, config, "--no-browser", password=PASSWORD) as started:
-        yield started
-
-
-def run_all(ui: Ui) -> None:
-    """Start, and wait for the end."""
-    before = ui.count()
-    ui.start()
-    assert until(lambda: min(ui.count()) > min(before) and ui.is_idle()), ui.log.read_text()
 
 
 def shown(page: Page, check: str) -> str:
@@ -109,142 +78,13 @@ def test_logged_in_one_runs_all_checks_and_pauses_by_keyboard(target: StandIn, l
     assert_recognisable(target)
 
 
-# --- who may use it ---
-
-
-@pytest.mark.slow
-def test_without_the_password_nothing_is_shown(locked_ui: Ui) -> None:
-    for path in ("/", "/smoke", "/smoke/board.json", "/smoke/board.js", "/stats/requests", "/logs"):
-        answer = locked_ui.get(path)
-        assert (answer.status, answer.headers["location"].split("?")[0]) == (302, "/login"), path
-    for path in STATE_CHANGING:
-        assert locked_ui.post(path).headers.get("location", "").startswith("/login"), path
-    assert locked_ui.log_in("a horse, a batterie").headers["location"] == "/login"
-    assert locked_ui.log_in(user="admin").headers["location"] == "/login"
-    assert locked_ui.get("/smoke").status == 302
-    assert locked_ui.log_in().headers["location"] == "/"
-    assert PASSWORD not in locked_ui.log.read_text()
-
-
-@pytest.mark.slow
-def test_a_few_wrong_tries_and_even_the_right_password_waits(locked_ui: Ui) -> None:
-    for _ in range(5):
-        assert locked_ui.log_in("wrong").status == 303
-    refused = locked_ui.log_in()
-    assert (refused.status, 0 < int(refused.headers["retry-after"]) <= 60) == (429, True)
-
-
-@pytest.mark.slow
-def test_sessions_are_cookies_that_no_script_and_no_other_site_has(locked_ui: Ui) -> None:
-    header = locked_ui.log_in().headers["set-cookie"]
-    assert {"HttpOnly", "SameSite=Strict"} <= {part.strip() for part in header.split(";")}
-    one, locked_ui.cookie = locked_ui.cookie, ""
-    locked_ui.log_in()
-    for _ in range(3):  # Locust keeps this answer for two seconds: it carries nobody else's cookie
-        assert locked_ui.get("/stats/requests").headers["set-cookie"].count("smokeprobe_") == 1
-    token = locked_ui.token()
-    other, locked_ui.cookie = locked_ui.cookie, one
-    assert locked_ui.post("/smoke/pause", {"csrf": token}).status == 403  # another session's
-    locked_ui.cookie = other
-    assert locked_ui.post("/smoke/logout", {"csrf": token}).status == 303
-    assert locked_ui.get("/smoke").status == 302
-
-
-@pytest.mark.slow
-def test_no_other_site_can_do_anything(target: StandIn, ui: Ui) -> None:
-    form = {"user_count": 5, "spawn_rate": 5, "csrf": ui.token()}
-    for path in STATE_CHANGING:
-        assert ui.post(path, form, Origin="https://evil.example").status == 403, path
-        assert ui.post(path, form, Sec_Fetch_Site="same-site").status == 403, path
-        assert ui.post(path, form, Host="evil.example").status == 421, path
-    assert ui.get("/stats/requests", Host="rebound.example:80").status == 421
-    assert ui.get("/smoke/board.json", Origin="https://evil.example").status == 403
-    for path in ("/smoke/pause", "/smoke/resume", "/smoke/start"):
-        assert ui.post(path).status == 403, path
-        assert ui.post(path, {"csrf": "guessed"}).status == 403, path
-    assert (ui.is_idle(), ui.board()["pauses"], target.ledger()) == (True, [], [])
-
-
-@pytest.mark.slow
-def test_a_page_of_another_site_can_do_nothing_in_a_real_browser(target: StandIn, ui: Ui) -> None:
-    attack = """async (url) => {
-        const form = new URLSearchParams({ user_count: 5, spawn_rate: 5 });
-        const sent = [fetch(url + "/swarm", { method: "POST", body: form, mode: "no-cors", credentials: "include" })];
-        sent.push(fetch(url + "/smoke/board.json").then((answer) => answer.text(), () => "unreadable"));
-        return (await Promise.allSettled(sent)).map((each) => each.value instanceof Response ? "" : each.value);
-    }"""
-    with chromium_page(quiet=False) as page:  # the browser's console says that it was refused
-        page.goto(target.url)
-        assert "unreadable" in page.evaluate(attack, ui.url)
-    assert ui.is_idle()
-    assert ui.board()["cells"][0]["runs"] == []
-
-
-@pytest.mark.slow
-def test_every_answer_is_hardened(ui: Ui) -> None:
-    for path in ("/", "/smoke", "/smoke/board.json", "/stats/requests", "/nothing"):
-        headers = ui.get(path).headers
-        assert not [name for name in headers if name.startswith("access-control-")], path
-        assert headers["x-frame-options"] == "DENY"
-        assert headers["x-content-type-options"] == "nosniff"
-        assert headers["cache-control"] == "no-store"
-        assert "frame-ancestors 'none'" in headers["content-security-policy"]
-    assert "unsafe-inline" not in ui.get("/smoke").headers["content-security-policy"]
-
-
-@pytest.mark.slow
-def test_a_start_writes_no_file_and_a_user_class_stays_as_configured(ui: Ui, tmp_path: Path) -> None:
-    file = tmp_path / "written.html"
-    start = {"user_count": 1, "spawn_rate": 1, "html_file": str(file)}
-    assert ui.post("/swarm", start).status == 400
-    changes: tuple[dict[str, Any], ...] = (
-        {"tasks": []},
-        {"check": "login"},
-        {"wait_time": 0},
-        {"session": None},
-        {"run_check": 1},
-    )
-    for change in changes:
-        body = json.dumps({"user_class_name": "HealthProbe", **change})
-        assert ui.call("POST", "/user", body).status == 500, change
-    run_all(ui)
-    assert ui.runs("health") == ["passed"]
-    ui.end()
-    assert not file.exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "password", "said"),
-    [
-        (("--host", "0.0.0.0"), "", "without a password the web UI stays on the loopback"),  # noqa: S104 - what is refused
-        ((), "too short", "SMOKEPROBE_UI_PASSWORD is too short: 12 characters at least."),
-    ],
-)
-@pytest.mark.slow
-def test_an_open_door_is_refused(
-    runner: Runner, config: Path, arguments: tuple[str, ...], password: str, said: str
-) -> None:
-    line = [SMOKEPROBE, "ui", "--config", str(config), "--target-url", runner.target.url, *arguments]
-    environment = runner.environment(SMOKEPROBE_UI_PASSWORD=password, SMOKEPROBE_STATE_DIR=str(runner.folder))
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=40, check=False)
-    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.slow
-def test_a_port_that_is_taken_is_said_before_anything_begins(runner: Runner, config: Path, ui: Ui) -> None:
-    line = [SMOKEPROBE, "ui", "--config", str(config), "--port", str(ui.port)]
-    done = subprocess.run(line, env=runner.environment(), capture_output=True, text=True, timeout=40, check=False)
-    assert (done.returncode, f"--port {ui.port}: cannot listen" in done.stderr) == (2, True), done.stderr
-
-
 # --- what a press on Start does ---
 
 
 @pytest.mark.slow
 def test_each_start_runs_every_check_once_and_a_start_meanwhile_changes_nothing(target: StandIn, ui: Ui) -> None:
     for count in (1, 2):
-        run_all(ui)
+        ui.run_all()
         assert {name: len(ui.runs(name)) for name in ("health", "api", "enhancement")} == dict.fromkeys(
             ("health", "api", "enhancement"), count
         )
@@ -266,7 +106,7 @@ def test_each_start_runs_every_check_once_and_a_start_meanwhile_changes_nothing(
 @pytest.mark.timeout(180)
 def test_start_pressed_all_the_time_stays_under_the_ceiling(target: StandIn, ui: Ui) -> None:
     for _ in range(12):
-        run_all(ui)
+        ui.run_all()
     enhancements = ui.runs("enhancement")
     assert "skipped" in enhancements  # nine a minute is the ceiling
     assert set(enhancements) == {"passed", "skipped"}
@@ -285,7 +125,7 @@ def test_stop_cuts_a_run_off_and_the_next_start_is_a_new_run(target: StandIn, ui
     stopped = next(cell for cell in ui.board()["cells"] if cell["check"] == "health")
     assert (stopped["outcome"], "stopped by hand" in stopped["reason"]) == ("error", True)
     target.set_faults()
-    run_all(ui)
+    ui.run_all()
     assert ui.runs("health") == ["error", "passed"]
 
 
@@ -293,12 +133,36 @@ def test_stop_cuts_a_run_off_and_the_next_start_is_a_new_run(target: StandIn, ui
 @pytest.mark.timeout(120)
 def test_all_checks_with_a_browser_run_again_and_leave_nothing(target: StandIn, runner: Runner, tmp_path: Path) -> None:
     with ui_of(runner, write_config(tmp_path / "all.yaml")) as ui:
-        run_all(ui)
-        run_all(ui)
+        ui.run_all()
+        ui.run_all()
         assert {name: ui.runs(name) for name in CHECKS} == {name: ["passed", "passed"] for name in CHECKS}
         assert ui.end(signal.SIGTERM) == 143
     assert_under_ceiling(target)
     assert_left_nothing(target)
+
+
+@pytest.mark.slow
+def test_a_master_that_has_a_web_ui_shows_its_workers_and_whom_it_rejects(target: StandIn, tmp_path: Path) -> None:
+    with fleet_of(target, tmp_path) as fleet:
+        port = free_port()
+        line = [LOCUST, "-f", str(ROOT / "locustfiles" / "production_smoke.py"), "--master", "--web-port", str(port)]
+        line += ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(fleet.port)]
+        line += ["--smoke-config", str(fleet.config), "--target-url", target.url, "--state-dir", str(tmp_path / "m")]
+        environment = Runner(target, tmp_path, fleet.config).environment(**fleet.env)
+        with (tmp_path / "master.log").open("wb") as log, subprocess.Popen(line, env=environment, stderr=log) as master:
+            try:
+                assert until(Ui(master, port, tmp_path / "master.log").is_up)
+                fleet.worker("good")
+                fleet.worker("bad", env={"SMOKEPROBE_FLEET_KEY": "f" * 32})
+                with chromium_page() as page:
+                    page.goto(f"http://127.0.0.1:{port}/smoke")
+                    wait_for(page, "in local, heard")
+                    wait_for(page, "mac, ")
+                    wait_for(page, "passed")
+                    assert page.get_by_role("button", name="Run all checks now").count() == 0
+            finally:
+                master.kill()
+    assert_under_ceiling(target)
 
 
 # --- how it reads ---
@@ -306,7 +170,7 @@ def test_all_checks_with_a_browser_run_again_and_leave_nothing(target: StandIn, 
 
 @pytest.mark.slow
 def test_a_fault_shows_without_reload_and_hostile_texts_are_text(target: StandIn, ui: Ui) -> None:
-    run_all(ui)
+    ui.run_all()
     with chromium_page() as page:
         page.goto(f"{ui.url}/smoke")
         wait_for(page, "All 3 checks: passed")
@@ -334,12 +198,12 @@ def test_a_pause_by_somebody_else_shows_and_nothing_is_sent(target: StandIn, run
         pause = [SMOKEPROBE, "pause", "--for", "2h", "--why", hostile, "--state-dir", state]
         subprocess.run(pause, check=True, capture_output=True, env=runner.environment())
         wait_for(page, hostile)
-        run_all(ui)
+        ui.run_all()
         wait_for(page, "skipped")
         assert target.ledger() == []
         page.get_by_role("button", name="Resume probing").click()
         page.get_by_role("button", name="Pause probing").wait_for(timeout=PASSING)
-    run_all(ui)
+    ui.run_all()
     assert ui.runs("health") == ["skipped", "passed"]
 
 
@@ -349,9 +213,9 @@ def test_a_pause_by_somebody_else_shows_and_nothing_is_sent(target: StandIn, run
 def test_it_is_accessible_at_every_width_in_light_and_dark(
     target: StandIn, ui: Ui, scheme: str, width: int, tmp_path: Path
 ) -> None:
-    run_all(ui)
+    ui.run_all()
     target.set_faults("hostile-text", "slow-api")
-    run_all(ui)
+    ui.run_all()
     with chromium_page(viewport={"width": width, "height": 844}, color_scheme=scheme, reduced_motion="reduce") as page:
         page.goto(f"{ui.url}/smoke")
         wait_for(page, "failed")
