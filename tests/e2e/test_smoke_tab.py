@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no stubs
 
@@ -136,6 +137,8 @@ def test_all_checks_with_a_browser_run_again_and_leave_nothing(target: StandIn, 
         ui.run_all()
         ui.run_all()
         assert {name: ui.runs(name) for name in CHECKS} == {name: ["passed", "passed"] for name in CHECKS}
+        family = psutil.Process(ui.process.pid)
+        assert until(lambda: not family.children(recursive=True), 40.0)  # nobody needs the browser for now
         assert ui.end(signal.SIGTERM) == 143
     assert_under_ceiling(target)
     assert_left_nothing(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
 import subprocess
@@ -77,7 +78,8 @@ class Ui:
             text = answer.read().decode(errors="replace")
         finally:
             connection.close()
-        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, text)
+        sent = {name.lower(): ", ".join(answer.headers.get_all(name, [])) for name in answer.headers}
+        return Answer(answer.status, sent, text)
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.call("GET", path, **headers)
@@ -166,7 +168,7 @@ def chromium_page(*, quiet: bool = True, **context: Any) -> Iterator[Page]:
     from probes.clients.chromium import find_chromium
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium({}).path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=find_chromium(os.environ).path, args=["--no-sandbox"])
         errors: list[str] = []
         page = browser.new_context(**context).new_page()
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
