@@ -15,6 +15,7 @@ The argument needs one thing of a permit's holder: that it gives up its last req
 no clock but this machine's own, and of that only that it runs no more than `CLOCK_RATE` away from the target's.
 What a slot counts for is decided by the target's host and port and by the calls that it was taken for, never by what a
 configuration calls them (see `slots`); calls that no limit of a process's configuration covers, it does not count.
+Of a limit by address the argument holds for each address: what may have come from it, or from who knows where, counts.
 Where a limit is spaced, there is one slot, its hold is the spacing, and the holder's meter keeps the spacing within it.
 """
 
@@ -201,7 +202,8 @@ class Ledger:
         """For each limit, the most requests that any one of its windows of the last `since_s` seconds can have held.
 
         An upper bound over all processes of the machine: a request may have arrived at any time between its start and
-        its end, and a permit that is not settled may have been used wholly. `KEEP_S` is the longest `since_s`.
+        its end, and a permit that is not settled may have been used wholly. Of a limit by address, it is the worst of
+        any one address. `KEEP_S` is the longest `since_s`.
         """
         with self._file.reading() as (db, now):
             return {limit.name: slots.peak(db, target, limit, now - since_s) for limit in limits}
@@ -240,13 +242,18 @@ class Authority:
         account: str = "",
         deadline_s: float,
         cleanup_s: float = 0.0,
+        region: str | None = None,
+        egress: str = "",
     ) -> Permit:
-        """Leave to run `check` once, reserved in the ledger. Raises what `Ledger.reserve` raises."""
+        """Leave to run `check` once, reserved in the ledger, for a holder in another `region` than ours where named.
+
+        `egress` is as in `Permit`. Raises what `Ledger.reserve` raises.
+        """
         asked = self._clock()
         permit = Permit(
             id=uuid.uuid4().hex,
             check=check,
-            region=self.region,
+            region=self.region if region is None else region,
             target=self.target,
             share=self._share,
             limits=self.ledger.lowered(self.target, self._limits),
@@ -255,6 +262,7 @@ class Authority:
             account=account,
             deadline_s=deadline_s,
             cleanup_s=cleanup_s,
+            egress=egress,
         )
         self.ledger.reserve(permit, share_fraction=self._share_fraction)
         self._asked[permit.id] = asked

@@ -30,7 +30,7 @@ BUSY_S = 2.0
 TRY_S = 0.02
 """How long one try for a lock may block the thread, and the pause after it."""
 
-VERSION = 2
+VERSION = 3
 _T = TypeVar("_T")
 APPLICATION_ID = 0x534D4F4B  # "SMOK", so that another program's database is not taken for a ledger
 
@@ -42,11 +42,11 @@ _TABLES = (
         ends REAL NOT NULL, settled INTEGER NOT NULL DEFAULT 0)""",
     # the limits of a configuration, whose names the holds made under it are by; few, so they are kept for good
     "CREATE TABLE configurations (id INTEGER PRIMARY KEY, limits TEXT NOT NULL UNIQUE)",
-    # a slot counts from `started` until `hold_s` after `over`
+    # a slot counts from `started` until `hold_s` after `over`; it was sent from `egress`, '' if that is not known
     """CREATE TABLE holds (
         permit TEXT NOT NULL, target TEXT NOT NULL, configuration INTEGER NOT NULL, name TEXT NOT NULL,
         share TEXT NOT NULL, slots INTEGER NOT NULL,
-        started REAL NOT NULL, over REAL NOT NULL, hold_s REAL NOT NULL)""",
+        started REAL NOT NULL, over REAL NOT NULL, hold_s REAL NOT NULL, egress TEXT NOT NULL DEFAULT '')""",
     "CREATE INDEX holds_of_target ON holds (target)",
     "CREATE INDEX holds_of_permit ON holds (permit)",
     # target '' is all targets; no length is until somebody resumes
@@ -175,6 +175,9 @@ class LedgerFile:
             db.execute(f"PRAGMA user_version = {VERSION}")
         elif application != APPLICATION_ID:
             raise LedgerError(f"{self._path} is not a ledger, but another program's database.", "Name another file.")
+        elif version == 2:  # its holds are of no known egress, so they count for all
+            db.execute("ALTER TABLE holds ADD COLUMN egress TEXT NOT NULL DEFAULT ''")
+            db.execute(f"PRAGMA user_version = {VERSION}")
         elif version != VERSION:
             raise LedgerError(
                 f"The ledger {self._path} is of version {version}, this program knows version {VERSION}.",

@@ -47,6 +47,7 @@ def permit(
     deadline_s: float = 30.0,
     cleanup_s: float = 5.0,
     share: str = "adhoc",
+    egress: str = "",
 ) -> Permit:
     return Permit(
         id=f"permit-{next(_number)}",
@@ -60,4 +61,5 @@ def permit(
         account=account,
         deadline_s=deadline_s,
         cleanup_s=cleanup_s,
+        egress=egress,
     )

@@ -11,7 +11,7 @@ import heapq
 import itertools
 import tempfile
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,9 +35,9 @@ from probes.safety.permits import Meter, Permit, Ticket, Usage
 from tests.safety.budget import TARGET, limit
 
 LIMITS = (
-    limit("enhance", 30, 10, "POST /api/enhance"),  # ceiling 2
-    limit("api", 70, 10, "* /api/*"),  # ceiling 6
-    limit("edge", 10, 5, "* /edge/*"),  # one in more than 5 s
+    limit("enhance", 30, 10, "POST /api/enhance"),  # ceiling 2, by address
+    limit("api", 70, 10, "* /api/*", key="global"),  # ceiling 6
+    limit("edge", 10, 5, "* /edge/*"),  # one in more than 5 s, by address
 )
 CALLS = {
     "enhance": (("POST", "/api/enhance"), ("POST", "/api//%65nhance?again")),
@@ -88,6 +88,12 @@ class Wish:
     cleanup: Mapping[str, int]
     deadline_s: float
     cleanup_s: float
+    address: str = "one"  # that the target sees
+    address_known: bool = False
+
+    @property
+    def egress(self) -> str:
+        return self.address if self.address_known else ""
 
 
 wishes = st.builds(
@@ -100,6 +106,8 @@ wishes = st.builds(
     cleanup=st.sampled_from([{}, {}, {"api": 1}]),
     deadline_s=st.sampled_from([12.0, 3.0, 3.0, 40.0, 0.0]),
     cleanup_s=st.sampled_from([0.0, 2.0]),
+    address=st.sampled_from(["one", "one", "other"]),
+    address_known=st.booleans(),
 )
 
 
@@ -110,6 +118,12 @@ class Arrival:
     at: float
     granted: int
     limit: RateLimit
+    address: str
+
+    @property
+    def counter(self) -> tuple[str, str]:
+        """What the target counts it in."""
+        return self.limit.name, self.address if self.limit.key == "ip" else ""
 
 
 @dataclass(eq=False)
@@ -122,6 +136,7 @@ class Holder:
     meter: Meter
     granted: int
     ends_at: float
+    address: str
     parent: Holder | None = None
     is_sidecar: bool = False  # without a parent, one that was written off
 
@@ -172,14 +187,22 @@ class World:
         self.boots += 1
 
 
+def counters(arrivals: Iterable[Arrival]) -> Iterator[tuple[str, list[Arrival]]]:
+    """What the target has in each of its counters, by the name of the limit."""
+    by_counter: dict[tuple[str, str], list[Arrival]] = {}
+    for arrival in sorted(arrivals, key=lambda arrival: arrival.at):
+        by_counter.setdefault(arrival.counter, []).append(arrival)
+    for (name, _), counted in by_counter.items():
+        yield name, counted
+
+
 def judge(arrivals: list[Arrival]) -> None:
     """Raise where a window holds more requests than were allowed when the last permit in it was granted.
 
     What counts is the limit as it was lowered then: requests that were granted before it was lowered cannot be undone,
     but they leave that much less room for later ones.
     """
-    for name in {arrival.limit.name for arrival in arrivals}:
-        of_limit = sorted((a for a in arrivals if a.limit.name == name), key=lambda arrival: arrival.at)
+    for name, of_limit in counters(arrivals):
         for last in of_limit:
             window_s = 10 * last.limit.window_s / last.limit.requests if last.limit.spaced else last.limit.window_s
             times = [arrival.at for arrival in of_limit if arrival.granted <= last.granted]
@@ -219,12 +242,11 @@ class BudgetMachine(RuleBasedStateMachine):
         """What the ledger reports as the peak is never less than what a window since the boot really held."""
         peaks = self.ledgers[0].peaks(TARGET, LIMITS, since_s=3600)
         since = max(self.world.booted_at, self.world.now - 3500)
-        for one_limit in LIMITS:
-            times = sorted(a.at for a in self.world.arrivals if a.limit.name == one_limit.name)
-            times = [at for at in times if since < at <= self.world.now]
-            window_s = one_limit.window_s * 0.999  # the ledger's window is by our clock, which may be slow
-            most = max((bisect_right(times, at + window_s) - i for i, at in enumerate(times)), default=0)
-            assert most <= peaks[one_limit.name], f"peak of {one_limit.name}"
+        for name, counted in counters(a for a in self.world.arrivals if since < a.at <= self.world.now):
+            times = [arrival.at for arrival in counted]
+            window_s = counted[0].limit.window_s * 0.999  # the ledger's window is by our clock, which may be slow
+            most = max(bisect_right(times, at + window_s) - i for i, at in enumerate(times))
+            assert most <= peaks[name], f"peak of {name}"
 
     def one_of(self, holders: list[Holder], which: int) -> Holder:
         return holders[which % len(holders)]
@@ -271,6 +293,7 @@ class BudgetMachine(RuleBasedStateMachine):
                 account=wish.account,
                 deadline_s=wish.deadline_s,
                 cleanup_s=wish.cleanup_s,
+                egress=wish.egress,
             )
         except NoBudgetError:
             return None
@@ -279,7 +302,8 @@ class BudgetMachine(RuleBasedStateMachine):
             assert self.account_free_at <= self.world.now, "two permits on one account"
             self.account_free_at = ends_at
         self.granted += 1
-        holder = Holder(wish.process, wish.kind, authority, authority.meter(permit), self.granted, ends_at)
+        meter = authority.meter(permit)
+        holder = Holder(wish.process, wish.kind, authority, meter, self.granted, ends_at, wish.address)
         self.holders.append(holder)
         return holder
 
@@ -306,7 +330,9 @@ class BudgetMachine(RuleBasedStateMachine):
         """A request on its way: it arrives before its permit ends, even when we give up on it sooner."""
         arrives = min(self.world.now + delays.before + delays.way, holder.ends_at)
         self.world.arrivals += [
-            Arrival(arrives, holder.granted, one) for one in holder.permit.limits if one.covers_call(*call)
+            Arrival(arrives, holder.granted, one, holder.address)
+            for one in holder.permit.limits
+            if one.covers_call(*call)
         ]
         gives_up = min(self.world.now + delays.patience, holder.ends_at)
         answered = arrives + delays.back <= gives_up
@@ -441,6 +467,21 @@ class IgnoresOthers(Ledger):
         super().__init__(path.with_name(str(id(self))), clock, boot_id)
 
 
+class TakesTheUnknownForAnother(Ledger):
+    """Wrong: what may have come from any address counts as if it came from one that nobody else has."""
+
+    def reserve(self, permit: Permit, *, share_fraction: float) -> None:
+        super().reserve(replace(permit, egress=permit.egress or "unknown"), share_fraction=share_fraction)
+
+
+class DividesWhatAllShare(Ledger):
+    """Wrong: each address has every limit for itself."""
+
+    def reserve(self, permit: Permit, *, share_fraction: float) -> None:
+        limits = tuple(replace(one, key="ip") for one in permit.limits)
+        super().reserve(replace(permit, limits=limits), share_fraction=share_fraction)
+
+
 def wrong_machine(ledger_class: type[Ledger]) -> type[BudgetMachine]:
     class WrongMachine(BudgetMachine):
         def check_peaks(self) -> None:
@@ -459,9 +500,11 @@ def test_the_search_finds_a_wrong_ledger() -> None:
         run_state_machine_as_test(wrong_machine(CountsFromSending), settings=search)
 
 
-def sending(machine: BudgetMachine, *, settles: bool, process: int = 0, delays: Delays | None = None) -> None:
-    """Both requests that the ceiling allows."""
-    wish = Wish(process, "enhance", count=2, share="all", account="", cleanup={}, deadline_s=12.0, cleanup_s=0.0)
+BOTH = Wish(0, "enhance", count=2, share="all", account="", cleanup={}, deadline_s=12.0, cleanup_s=0.0)
+"""Both requests that the ceiling allows."""
+
+
+def sending(machine: BudgetMachine, wish: Wish = BOTH, *, settles: bool, delays: Delays | None = None) -> None:
     machine.run_check(wish=wish, sends=2, delays=delays or Delays(0.0, 0.0, 0.0, 60.0), settles=settles)
 
 
@@ -495,26 +538,48 @@ def quick_reboot(machine: BudgetMachine) -> None:
 
 
 def two_processes(machine: BudgetMachine) -> None:
-    sending(machine, settles=False, process=0)
-    sending(machine, settles=False, process=1)
+    for process in (0, 1):
+        sending(machine, replace(BOTH, process=process), settles=False)
+
+
+def known_after_unknown(machine: BudgetMachine) -> None:
+    for known in (False, True):
+        sending(machine, replace(BOTH, address_known=known), settles=False)
+
+
+def two_addresses(machine: BudgetMachine) -> None:
+    for address in ("one", "one", "other", "other"):
+        wish = replace(BOTH, kind="list", address=address, address_known=True)
+        sending(machine, wish, settles=False)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "history"),
+    ("wrong", "history", "verdict"),
     [
-        (CountsFromSending, late_arrival),
-        (ForgetsTheUnanswered, no_answer),
-        (ForgetsTheKilled, kill),
-        (ForgetsAtReboot, quick_reboot),
-        (IgnoresOthers, two_processes),
+        (CountsFromSending, late_arrival, "4 requests of enhance"),
+        (ForgetsTheUnanswered, no_answer, "4 requests of enhance"),
+        (ForgetsTheKilled, kill, "4 requests of enhance"),
+        (ForgetsAtReboot, quick_reboot, "4 requests of enhance"),
+        (IgnoresOthers, two_processes, "4 requests of enhance"),
+        (TakesTheUnknownForAnother, known_after_unknown, "4 requests of enhance"),
+        (DividesWhatAllShare, two_addresses, "8 requests of api"),
     ],
 )
-def test_the_target_judges(wrong: type[Ledger], history: Callable[[BudgetMachine], None]) -> None:
+def test_the_target_judges(wrong: type[Ledger], history: Callable[[BudgetMachine], None], verdict: str) -> None:
     machine = wrong_machine(wrong)()
     history(machine)
-    with pytest.raises(AssertionError, match="4 requests of enhance within 10"):
+    with pytest.raises(AssertionError, match=f"{verdict} within 10"):
         machine.teardown()
     right = BudgetMachine()
     history(right)
     right.teardown()
-    assert len(right.world.arrivals) == 4  # the first two, each on two limits
+    on_api = [arrival for arrival in right.world.arrivals if arrival.limit.name == "api"]
+    assert len(on_api) == (2 if "enhance" in verdict else 6)  # and the last two never left
+
+
+def test_each_address_has_a_limit_by_address_for_itself() -> None:
+    machine = BudgetMachine()
+    for address in ("one", "other"):
+        sending(machine, replace(BOTH, address=address, address_known=True), settles=False)
+    machine.teardown()
+    assert len(machine.world.arrivals) == 8  # four, each on two limits

@@ -134,6 +134,56 @@ class TestRoom:
         no_room(ledger, ENHANCE, EVERYTHING, quota={"enhance": 1, "api": 1})
 
 
+class TestEgress:
+    SHARED = limit("tests", key="global", covers="GET /tests")
+    BY_ACCOUNT = limit("mine", key="account", covers="GET /mine")
+    LIMITS = (ENHANCE, SHARED, BY_ACCOUNT)
+
+    def test_of_its_own_has_a_limit_by_address_for_itself(self, ledger: Ledger) -> None:
+        for egress in ("us", "eu"):
+            reserve(ledger, ENHANCE, quota={"enhance": 9}, egress=egress)
+            no_room(ledger, ENHANCE, quota={"enhance": 1}, egress=egress)
+
+    def test_of_its_own_shares_every_other_limit(self, ledger: Ledger) -> None:
+        for one_limit in (self.SHARED, self.BY_ACCOUNT):
+            reserve(ledger, *self.LIMITS, quota={one_limit.name: 9}, egress="us")
+            no_room(ledger, *self.LIMITS, quota={one_limit.name: 1}, egress="eu")
+
+    @pytest.mark.parametrize(("first", "second"), [("us", ""), ("", "us"), ("", "")])
+    def test_that_is_not_known_may_be_any(self, ledger: Ledger, first: str, second: str) -> None:
+        reserve(ledger, ENHANCE, quota={"enhance": 6}, egress=first)
+        no_room(ledger, ENHANCE, quota={"enhance": 4}, egress=second)
+        reserve(ledger, ENHANCE, quota={"enhance": 3}, egress=second)
+
+    def test_has_a_share_for_itself(self, ledger: Ledger) -> None:
+        for egress in ("us", "eu"):
+            reserve(ledger, ENHANCE, quota={"enhance": 4}, fraction=0.5, egress=egress)
+            assert "share adhoc" in str(no_room(ledger, ENHANCE, quota={"enhance": 1}, fraction=0.5, egress=egress))
+
+    def test_is_kept_when_settled(self, ledger: Ledger, clock: FakeClock) -> None:
+        granted = reserve(ledger, ENHANCE, quota={"enhance": 9}, egress="us")
+        meter = Meter(granted, clock)
+        for _ in range(5):
+            meter.over(meter.admit(*CALL), answered=True)
+        ledger.settle(granted, meter.usage())
+        reserve(ledger, ENHANCE, quota={"enhance": 9}, egress="eu")
+        no_room(ledger, ENHANCE, quota={"enhance": 5}, egress="us")
+
+    def test_of_another_takes_no_room_under_a_limit_lowered_meanwhile(self, ledger: Ledger) -> None:
+        reserve(ledger, ENHANCE, quota={"enhance": 3}, egress="eu")
+        granted = reserve(ledger, ENHANCE, quota={"enhance": 3}, egress="us")
+        ledger.observe(TARGET, ENHANCE, 31)
+        ledger.check(granted, ["enhance"], lambda _name, _hold_s: 2)
+        with pytest.raises(QuotaError, match="no room left"):
+            ledger.check(replace(granted, egress=""), ["enhance"], lambda _name, _hold_s: 2)
+
+    def test_has_peaks_of_its_own(self, ledger: Ledger) -> None:
+        limits = (ENHANCE, self.SHARED)
+        for egress, count in (("us", 4), ("eu", 2), ("", 1)):
+            reserve(ledger, *limits, quota={"enhance": count, "tests": count}, egress=egress)
+        assert ledger.peaks(TARGET, limits, 60) == {"enhance": 5, "tests": 7}
+
+
 class TestHold:
     def test_of_a_permit_that_is_never_settled_is_until_its_end_and_a_window(
         self, ledger: Ledger, clock: FakeClock
@@ -471,6 +521,12 @@ class TestAuthority:
         authority.settle(granted, authority.meter(granted))
         authority.grant("api", quota={"enhance": 9}, cleanup={}, deadline_s=30)
 
+    def test_grants_for_another_region_and_its_egress(self, authority: Authority) -> None:
+        for region in ("us", "eu"):
+            quota = {"enhance": 9}
+            granted = authority.grant("api", quota=quota, cleanup={}, deadline_s=30, region=region, egress=region)
+            assert (granted.region, granted.egress) == (region, region)
+
     def test_counts_a_permits_time_from_before_it_was_asked_for(self, authority: Authority, clock: FakeClock) -> None:
         granted = authority.grant("api", quota={"enhance": 9}, cleanup={}, deadline_s=30)
         clock.now += 2
@@ -578,7 +634,24 @@ class TestFile:
         reserve(ledger, quota={})
         with closing(sqlite3.connect(path)) as db:
             db.execute(f"PRAGMA user_version = {ledger_file.VERSION + 1}")
-        with pytest.raises(LedgerError, match=r"is of version 3, this program knows version 2.*newer version"):
+        with pytest.raises(LedgerError, match=r"is of version 4, this program knows version 3.*newer version"):
+            reserve(ledger, quota={})
+
+    def test_of_the_version_before_is_carried_on(self, ledger: Ledger, path: Path) -> None:
+        reserve(ledger, ENHANCE, quota={"enhance": 9})
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("ALTER TABLE holds DROP COLUMN egress")
+            db.execute("PRAGMA user_version = 2")
+        no_room(ledger, ENHANCE, quota={"enhance": 1}, egress="us")
+        assert ledger.peaks(TARGET, [ENHANCE], 60) == {"enhance": 9}
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("PRAGMA user_version").fetchone() == (3,)
+
+    def test_of_version_1_is_refused(self, ledger: Ledger, path: Path) -> None:
+        reserve(ledger, quota={})
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA user_version = 1")
+        with pytest.raises(LedgerError, match=r"is of version 1.*It is not replaced"):
             reserve(ledger, quota={})
 
     def test_that_is_a_directory_is_refused(self, ledger: Ledger, path: Path) -> None:
