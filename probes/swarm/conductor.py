@@ -25,7 +25,7 @@ from probes.errors import LedgerError, NoBudgetError, PausedError
 from probes.files import keep_newest
 from probes.model import Layer, LimitUse, Outcome, RequestCount, Verdict
 from probes.pipeline import presentable
-from probes.safety.ledger import Authority, Ledger
+from probes.safety.ledger import Authority, Ledger, open_ledger
 from probes.safety.permits import Meter, Permit
 from probes.swarm.equipment import Equipment, LedgerBrakes
 from probes.swarm.see_out import see_out
@@ -90,7 +90,7 @@ class Conductor:
     def _open_ledger(self) -> None:
         options, settings = self.equipment.options, self.equipment.settings
         try:
-            self._ledger = Ledger(options.state / "ledger.sqlite3")
+            self._ledger = open_ledger(options.state, options.database_url)
             self._authority = Authority(
                 self._ledger,
                 target=self.equipment.target,

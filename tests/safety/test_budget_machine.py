@@ -1,8 +1,8 @@
 """Permits and ledger against the target's own count, by random histories.
 
-Simulated processes of one machine share one ledger file; requests are delayed before they are sent, on the way and in
-the answer, time out, are lent to sidecars and repeated; processes are killed and the machine is rebooted. The target
-writes down when each request really arrived, by a clock that nobody else has, and judges at the end.
+Simulated processes share one ledger, and no clock runs quite as another; requests are delayed before they are sent, on
+the way and in the answer, time out, are lent to sidecars and repeated; processes are killed and machines are rebooted.
+The target writes down when each request really arrived, by a clock that nobody else has, and judges at the end.
 """
 
 from __future__ import annotations
@@ -30,9 +30,12 @@ from hypothesis.stateful import (
 
 from probes.errors import NoBudgetError, QuotaError
 from probes.safety.ledger import HANDOVER_S, Authority, Ledger
+from probes.safety.ledger_file import LedgerFile
+from probes.safety.ledger_tables import Backing
 from probes.safety.limits import RateLimit
 from probes.safety.permits import Meter, Permit, Ticket, Usage
-from tests.safety.budget import TARGET, limit
+from tests.postgres import PostgresServer
+from tests.safety.budget import TARGET, OnFakeClock, limit
 
 LIMITS = (
     limit("enhance", 30, 10, "POST /api/enhance"),  # ceiling 2, by address
@@ -54,6 +57,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - where there is one, so that the disk's
 
 anyone = st.integers(0, 99)  # which of those that are there
 processes = st.integers(0, 2)
+rates = st.sampled_from([1.0, 0.9995, 1.0005])
 lengths = st.sampled_from([10.1, 0.0, 5.1, 2.0, 15.0, 40.0])
 
 
@@ -147,26 +151,32 @@ class Holder:
 
 @dataclass
 class World:
-    """The truth: true time, the machine's clock, what is on its way, and what arrived."""
+    """The truth: true time, the clocks of ledger and processes, what is on its way, and what arrived."""
 
-    rate: float = 1.0
+    ledger_rate: float = 1.0
+    rates: tuple[float, ...] = (1.0, 1.0, 1.0)
     now: float = 10_000.0
     booted_at: float = 9_000.0
+    ledger_booted_at: float = 9_000.0
+    ledger_reboots: bool = True
     boots: int = 1
     arrivals: list[Arrival] = field(default_factory=list)
     _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _number: itertools.count[int] = field(default_factory=itertools.count)
 
-    def clock(self) -> float:
-        """The machine's boot clock."""
-        return (self.now - self.booted_at) * self.rate
+    def ledger_clock(self) -> float:
+        return (self.now - self.ledger_booted_at) * self.ledger_rate
+
+    def clock(self, process: int) -> float:
+        """The boot clock of the machine that this process is on."""
+        return (self.now - self.booted_at) * self.rates[process]
 
     def boot_id(self) -> str:
         return f"boot-{self.boots}"
 
-    def true_length(self, seconds: float) -> float:
-        """How long it really takes until the machine's clock has moved by `seconds`."""
-        return seconds / self.rate
+    def true_length(self, seconds: float, process: int) -> float:
+        """How long it really takes until the clock of this process has moved by `seconds`."""
+        return seconds / self.rates[process]
 
     def at(self, moment: float, event: Callable[[], None]) -> None:
         heapq.heappush(self._events, (moment, next(self._number), event))
@@ -184,6 +194,8 @@ class World:
         self._events.clear()
         self.now += seconds
         self.booted_at = self.now
+        if self.ledger_reboots:
+            self.ledger_booted_at = self.now
         self.boots += 1
 
 
@@ -220,15 +232,25 @@ class BudgetMachine(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
-        self.ledgers = [self.new_ledger() for _ in range(3)]
+        self.ledgers = [self.new_ledger(process) for process in range(3)]
         self.holders: list[Holder] = []  # alive only
         self.granted = 0
         self.account_free_at = 0.0
         self.patch = mock.patch("time.time", return_value=0.0)
         self.time_of_day = self.patch.start()
 
-    def new_ledger(self) -> Ledger:
-        return self.ledger_class(Path(self.folder.name) / "ledger.sqlite", self.world.clock, self.world.boot_id)
+    def clock(self, process: int) -> Callable[[], float]:
+        return lambda: self.world.clock(process)
+
+    def new_ledger(self, process: int) -> Ledger:
+        return self.ledger_class(self.backing(process), self.clock(process))
+
+    def backing(self, process: int) -> Backing:
+        path = Path(self.folder.name) / self.file_name(process)
+        return LedgerFile(path, self.world.ledger_clock, self.world.boot_id)
+
+    def file_name(self, process: int) -> str:  # noqa: ARG002 - a wrong machine has one for each
+        return "ledger.sqlite"
 
     def teardown(self) -> None:
         self.patch.stop()
@@ -257,9 +279,9 @@ class BudgetMachine(RuleBasedStateMachine):
     def sidecars(self) -> list[Holder]:
         return [holder for holder in self.holders if holder.parent in self.holders]
 
-    @initialize(rate=st.sampled_from([1.0, 0.9995, 1.0005]))
-    def begin(self, rate: float) -> None:
-        self.world.rate = rate
+    @initialize(ledger_rate=rates, rates=st.tuples(rates, rates, rates))
+    def begin(self, ledger_rate: float, rates: tuple[float, float, float]) -> None:
+        self.world.ledger_rate, self.world.rates = ledger_rate, rates
 
     @rule(later_s=lengths, wish=wishes, sends=st.integers(0, 3), delays=delays, settles=st.booleans())
     def run_check_later(self, *, later_s: float, wish: Wish, sends: int, delays: Delays, settles: bool) -> None:
@@ -282,7 +304,7 @@ class BudgetMachine(RuleBasedStateMachine):
             share_fraction=SHARES[wish.share],
             limits=LIMITS,
             region="here",
-            clock=self.world.clock,
+            clock=self.clock(wish.process),
         )
         asked_at = self.world.now
         try:
@@ -297,7 +319,7 @@ class BudgetMachine(RuleBasedStateMachine):
             )
         except NoBudgetError:
             return None
-        ends_at = asked_at + self.world.true_length(permit.ends_in_s)
+        ends_at = asked_at + self.world.true_length(permit.ends_in_s, wish.process)
         if permit.account:
             assert self.account_free_at <= self.world.now, "two permits on one account"
             self.account_free_at = ends_at
@@ -322,7 +344,7 @@ class BudgetMachine(RuleBasedStateMachine):
                 if wait_s and not waits:
                     return
                 while wait_s:
-                    self.world.advance(max(0.5, self.world.true_length(wait_s) + 1e-6))
+                    self.world.advance(max(0.5, self.world.true_length(wait_s, holder.process) + 1e-6))
                     wait_s = holder.meter.wait_s(*call, cleanup=cleanup)
                 self.travel(holder, call, holder.meter.admit(*call, cleanup=cleanup), delays)
 
@@ -345,9 +367,9 @@ class BudgetMachine(RuleBasedStateMachine):
         parent = self.one_of(self.parents(), which)
         with suppress(QuotaError):
             permit = parent.meter.lend(dict.fromkeys(QUOTAS[parent.kind], count))
-            self.world.advance(self.world.true_length(pipe))
-            ends_at = self.world.now + self.world.true_length(permit.ends_in_s)
-            meter = Meter(permit, self.world.clock)
+            self.world.advance(self.world.true_length(pipe, parent.process))
+            ends_at = self.world.now + self.world.true_length(permit.ends_in_s, parent.process)
+            meter = Meter(permit, self.clock(parent.process))
             self.holders.append(replace(parent, meter=meter, ends_at=ends_at, parent=parent, is_sidecar=True))
 
     @precondition(lambda self: self.sidecars())
@@ -384,12 +406,12 @@ class BudgetMachine(RuleBasedStateMachine):
                 for holder in self.holders
                 if holder.process != process or (holder.is_sidecar and not sidecars_too)
             ]
-            self.ledgers[process] = self.new_ledger()
+            self.ledgers[process] = self.new_ledger(process)
         else:
             self.holders.clear()
             self.account_free_at = 0.0
             self.world.reboot(reboot_s)
-            self.ledgers = [self.new_ledger() for _ in range(3)]
+            self.ledgers = [self.new_ledger(process) for process in range(3)]
 
     @rule(seconds=lengths, time_of_day=st.floats(0, 4e9))
     def time_passes(self, seconds: float, time_of_day: float) -> None:
@@ -420,6 +442,32 @@ def test_no_window_is_ever_over_the_ceiling() -> None:
     run_state_machine_as_test(BudgetMachine, settings=SETTINGS)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_no_window_is_ever_over_the_ceiling_with_a_ledger_on_a_server(postgres: PostgresServer) -> None:
+    class Fleet(BudgetMachine):
+        """Its machines reboot, but not the server."""
+
+        def __init__(self) -> None:
+            postgres.forget()
+            self.databases: list[OnFakeClock] = []
+            super().__init__()
+            self.world.ledger_reboots = False
+
+        def backing(self, process: int) -> Backing:  # noqa: ARG002 - one for all
+            self.databases.append(OnFakeClock(postgres.url, self.world.ledger_clock))
+            return self.databases[-1]
+
+        def teardown(self) -> None:
+            try:
+                super().teardown()
+            finally:
+                for database in self.databases:
+                    database.close()
+
+    run_state_machine_as_test(Fleet, settings=settings(SETTINGS, max_examples=20))
+
+
 class CountsFromSending(Ledger):
     """Wrong: a request counts for a window from when it was sent."""
 
@@ -446,25 +494,12 @@ class ForgetsTheKilled(Ledger):
     """Wrong: a permit counts only for as long as it is in somebody's hands."""
 
     def reserve(self, permit: Permit, *, share_fraction: float) -> None:
-        with self._file.writing() as (db, now):
+        with self._backing.writing() as (db, now):
             db.execute(
-                "DELETE FROM holds WHERE permit IN (SELECT id FROM permits WHERE settled = 0 AND ends <= ?)", (now,)
+                "DELETE FROM holds WHERE permit IN (SELECT id FROM permits WHERE settled = 0 AND ends <= :now)",
+                {"now": now},
             )
         super().reserve(permit, share_fraction=share_fraction)
-
-
-class ForgetsAtReboot(Ledger):
-    """Wrong: what was sent before a reboot is no longer known."""
-
-    def __init__(self, path: Path, clock: Callable[[], float], boot_id: Callable[[], str]) -> None:
-        super().__init__(path.with_name(boot_id()), clock, boot_id)
-
-
-class IgnoresOthers(Ledger):
-    """Wrong: each process has a ledger of its own."""
-
-    def __init__(self, path: Path, clock: Callable[[], float], boot_id: Callable[[], str]) -> None:
-        super().__init__(path.with_name(str(id(self))), clock, boot_id)
 
 
 class TakesTheUnknownForAnother(Ledger):
@@ -482,13 +517,30 @@ class DividesWhatAllShare(Ledger):
         super().reserve(replace(permit, limits=limits), share_fraction=share_fraction)
 
 
-def wrong_machine(ledger_class: type[Ledger]) -> type[BudgetMachine]:
-    class WrongMachine(BudgetMachine):
-        def check_peaks(self) -> None:
-            """The target alone shall judge."""
+class WrongMachine(BudgetMachine):
+    def check_peaks(self) -> None:
+        """The target alone shall judge."""
 
-    WrongMachine.ledger_class = ledger_class
-    return WrongMachine
+
+def wrong_machine(wrong: type[Ledger]) -> type[BudgetMachine]:
+    class WithWrongLedger(WrongMachine):
+        ledger_class = wrong
+
+    return WithWrongLedger
+
+
+class ForgetsAtReboot(WrongMachine):
+    """Wrong: what was sent before a reboot is no longer known."""
+
+    def file_name(self, process: int) -> str:  # noqa: ARG002 - one for all
+        return self.world.boot_id()
+
+
+class IgnoresOthers(WrongMachine):
+    """Wrong: each process has a ledger of its own."""
+
+    def file_name(self, process: int) -> str:
+        return f"ledger-{process}"
 
 
 @pytest.mark.timeout(300)
@@ -556,17 +608,17 @@ def two_addresses(machine: BudgetMachine) -> None:
 @pytest.mark.parametrize(
     ("wrong", "history", "verdict"),
     [
-        (CountsFromSending, late_arrival, "4 requests of enhance"),
-        (ForgetsTheUnanswered, no_answer, "4 requests of enhance"),
-        (ForgetsTheKilled, kill, "4 requests of enhance"),
+        (wrong_machine(CountsFromSending), late_arrival, "4 requests of enhance"),
+        (wrong_machine(ForgetsTheUnanswered), no_answer, "4 requests of enhance"),
+        (wrong_machine(ForgetsTheKilled), kill, "4 requests of enhance"),
         (ForgetsAtReboot, quick_reboot, "4 requests of enhance"),
         (IgnoresOthers, two_processes, "4 requests of enhance"),
-        (TakesTheUnknownForAnother, known_after_unknown, "4 requests of enhance"),
-        (DividesWhatAllShare, two_addresses, "8 requests of api"),
+        (wrong_machine(TakesTheUnknownForAnother), known_after_unknown, "4 requests of enhance"),
+        (wrong_machine(DividesWhatAllShare), two_addresses, "8 requests of api"),
     ],
 )
-def test_the_target_judges(wrong: type[Ledger], history: Callable[[BudgetMachine], None], verdict: str) -> None:
-    machine = wrong_machine(wrong)()
+def test_the_target_judges(wrong: type[BudgetMachine], history: Callable[[BudgetMachine], None], verdict: str) -> None:
+    machine = wrong()
     history(machine)
     with pytest.raises(AssertionError, match=f"{verdict} within 10"):
         machine.teardown()
