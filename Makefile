@@ -15,9 +15,10 @@ setup: ## everything that the other targets need, in .venv; costs nothing the se
 test: lint ## lints, types, import rules, and all tests but the slow ones
 	$(BIN)/pytest -q -n auto -m "not slow"
 
-smoke: setup ## all checks, with a real browser, against the stand-in; state and report in a folder that is removed
-	@state=$$(mktemp -d) && trap 'rm -rf "$$state"' EXIT && \
-	$(BIN)/smokeprobe standin --port 0 -- $(BIN)/smokeprobe run --env local --state-dir "$$state"
+smoke: setup ## all checks, with a real browser, against the stand-in; what it leaves is removed, unless it fails
+	@state=$$(mktemp -d) && \
+	{ $(BIN)/smokeprobe standin --port 0 -- $(BIN)/smokeprobe run --env local --state-dir "$$state" --json-file "$$state/report.json" \
+	&& rm -rf "$$state"; } || { code=$$?; echo "state and report are kept in $$state"; exit $$code; }
 
 slow: setup ## the slow tests; root and test-tools needed
 	$(BIN)/pytest -q -n auto -m slow

@@ -109,6 +109,70 @@ def run(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
     )  # fmt: skip
 
 
+Port = Annotated[int, typer.Option(help="The port on which the master listens.", min=1, max=65535)]
+NoBrowser = Annotated[
+    bool, typer.Option("--no-browser", envvar=ENVIRONMENT["no_browser"], help="Leave out what needs a browser.")
+]
+
+
+@app.command()
+def master(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
+    env: Env = "local",
+    config: Config = "",
+    target_url: TargetUrl = "",
+    region: Region = "local",
+    state_dir: StateDir = "",
+    share: Share = "adhoc",
+    bind_host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond the loopback only with a key.", metavar="ADDRESS")
+    ] = "127.0.0.1",
+    port: Port = 5557,
+    status_port: Annotated[
+        int,
+        typer.Option(
+            envvar="SMOKEPROBE_STATUS_PORT",
+            help="Port on the loopback for /healthz, /readyz, /metrics and /board; 0 for none.",
+            min=0,
+            max=65535,
+        ),
+    ] = 8091,
+    no_browser: NoBrowser = False,
+) -> None:
+    """Be the master of a region: plan each check at its interval, and give it to one of the region's workers.
+
+    It runs until it is stopped, and sends nothing itself. SMOKEPROBE_FLEET_KEY holds the key that all share.
+    """
+    from probes.swarm.drive import serve
+
+    options = RunOptions(env, config, target_url, region, (), no_browser, state_dir=state_dir, share=share)
+    serve(
+        "master.conf",
+        options,
+        ("--master-bind-host", bind_host, "--master-bind-port", str(port), "--status-port", str(status_port)),
+    )
+
+
+@app.command()
+def worker(  # noqa: PLR0917 - Typer makes an option of each parameter
+    env: Env = "local",
+    config: Config = "",
+    target_url: TargetUrl = "",
+    region: Region = "local",
+    state_dir: StateDir = "",
+    master_host: Annotated[str, typer.Option(help="Where the region's master is.", metavar="HOST")] = "127.0.0.1",
+    port: Port = 5557,
+    no_browser: NoBrowser = False,
+) -> None:
+    """Be a worker of a region: run what its master offers, on the master's permits, until stopped.
+
+    When stopped it logs out and tells the master what it has seen.
+    """
+    from probes.swarm.drive import serve
+
+    options = RunOptions(env, config, target_url, region, (), no_browser, state_dir=state_dir)
+    serve("worker.conf", options, ("--master-host", master_host, "--master-port", str(port)))
+
+
 @app.command()
 def init(
     url: Annotated[str, typer.Option(help="The site to probe.", metavar="URL")],
@@ -253,13 +317,8 @@ def _end(problem: SmokeprobeError, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def main() -> None:
-    """Entry point of the console script."""
-    app()
-
-
 if TYPE_CHECKING:
     from probes.safety.ledger import Ledger
 
 if __name__ == "__main__":
-    main()
+    app()

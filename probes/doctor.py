@@ -25,8 +25,10 @@ from probes.checks.registry import build_checks, load_settings
 from probes.clients.chromium import ChromiumMissingError, find_chromium, sandbox_available
 from probes.config.models import Settings
 from probes.errors import ConfigError, SmokeprobeError
+from probes.model import LOCAL
 from probes.options import RunOptions
 from probes.plan import problems_of
+from probes.regions import verify_region
 from probes.safety.guard import parse_url
 from probes.safety.ledger import open_ledger
 
@@ -72,6 +74,7 @@ def _diagnoses(options: RunOptions) -> Iterator[Diagnosis]:
         yield Diagnosis("configuration", "problem", str(problem), "smokeprobe validate")
         return
     yield from _configuration(options, settings)
+    yield from _region(options, settings)
     yield _reachable(settings)
 
 
@@ -135,6 +138,18 @@ def _present(name: str, read: Callable[[], object]) -> Diagnosis:
     except ConfigError as problem:
         return Diagnosis(name, "problem", problem.message)
     return Diagnosis(name, "ok", "its secrets are there")
+
+
+def _region(options: RunOptions, settings: Settings) -> Iterator[Diagnosis]:
+    if options.region == LOCAL:
+        return
+    region = verify_region(options.region, settings, os.environ)
+    name = f"region {region.name}"
+    if region.verified:
+        yield Diagnosis(name, "ok", f"verified by {region.by}")
+    else:
+        mend = f"run it there, or name what proves it: region_proofs: {{ {region.name}: {{ env: VARIABLE }} }}"
+        yield Diagnosis(name, "note", f"unverified: {region.by}", mend)
 
 
 def _reachable(settings: Settings) -> Diagnosis:

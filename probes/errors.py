@@ -13,10 +13,7 @@ SmokeprobeError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from probes.model import Layer
+from probes.model import NETWORK, Layer
 
 
 class SmokeprobeError(Exception):
@@ -77,3 +74,8 @@ class TransportError(SmokeprobeError):
         super().__init__(message)
         self.layer = layer
         self.timed_out = timed_out
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether nothing came back at all: no name, no connection, no TLS, or silence until the time was over."""
+        return self.layer in NETWORK or (self.layer is Layer.HTTP and self.timed_out)

@@ -38,6 +38,12 @@ def worst(outcomes: list[Outcome]) -> Outcome:
     return max(outcomes, key=SEVERITY.__getitem__, default=Outcome.SKIPPED)
 
 
+OUR_NETWORK = "our own network is down: "
+"""How the rule of a reason begins where the target cannot be judged because we reach nobody at all."""
+
+LOCAL = "local"
+"""The region of a run that claims none."""
+
 LONGEST_TEXT = 4096
 
 
@@ -59,9 +65,16 @@ class Layer(StrEnum):
     BUDGET = "budget"
 
 
+NETWORK = frozenset({Layer.DNS, Layer.CONNECT, Layer.TLS})
+"""Layers below HTTP: what breaks there has not been answered by the target's own software."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a step is not `passed`: the step, the layer, the rule, and expected beside actual where that may be shown."""
+    """Why a step is not `passed`: the step, the layer, the rule, and expected beside actual where that may be shown.
+
+    `unanswered`: nothing came back at all, so that the network between may be to blame, and be it our own.
+    """
 
     step: str
     layer: Layer
@@ -70,6 +83,7 @@ class Reason:
     actual: str = ""
     request_id: str = ""
     trace_id: str = ""
+    unanswered: bool = False
 
     def __str__(self) -> str:
         text = f"{self.step} ({self.layer}): {self.rule}"
@@ -156,7 +170,10 @@ class RequestCount:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One pass of all checks from one region. Times of day are UTC in ISO 8601; durations in seconds."""
+    """One pass of all checks from one region. Times of day are UTC in ISO 8601; durations in seconds.
+
+    `region_verified` is false where nothing has borne out that it ran there.
+    """
 
     run_id: str
     env: str
@@ -171,3 +188,4 @@ class RunReport:
     requests: RequestCount = field(default_factory=RequestCount)
     notes: tuple[str, ...] = ()
     sinks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    region_verified: bool = False

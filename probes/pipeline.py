@@ -75,6 +75,7 @@ class RunFacts:
     requests: RequestCount
     notes: tuple[str, ...] = ()
     signal: int = 0
+    region_verified: bool = False
 
 
 LONGEST_RULE, LONGEST_VALUE, LONGEST_ID = 300, 120, 80
@@ -141,6 +142,7 @@ class Pipeline:
             rate_limits=facts.rate_limits,
             requests=facts.requests,
             notes=facts.notes,
+            region_verified=facts.region_verified,
         )
         return self._redactor.report(report)
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from probes.checks.base import Check
+from probes.checks.control import ASKED_EVERY_S
 from probes.config.models import Settings
 from probes.config.units import show_duration
+from probes.config.vantage import Control
 from probes.errors import RefusedError
-from probes.safety.guard import check_headers, host_listed, parse_url
+from probes.model import LOCAL
+from probes.safety.guard import Guard, GuardRules, check_headers, counted_as, host_listed, parse_url
 from probes.safety.limits import RateLimit, share_slots
 
 DAY_S = 86400.0
@@ -44,10 +48,11 @@ class DayPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The whole sum."""
+    """The whole sum; `control` is what others are asked where the target does not answer, host by host."""
 
     limits: tuple[LimitPlan, ...]
     day: DayPlan
+    control: tuple[LimitPlan, ...] = ()
 
 
 def make_plan(settings: Settings, checks: Mapping[str, AnyCheck]) -> Plan:
@@ -61,20 +66,44 @@ def make_plan(settings: Settings, checks: Mapping[str, AnyCheck]) -> Plan:
         )
         for limit in settings.rate_limits
     )
-    return Plan(limits, _day(settings, enabled))
+    return Plan(limits, _day(settings, enabled), tuple(_control(settings, enabled)))
+
+
+def _control(settings: Settings, checks: list[AnyCheck]) -> Iterator[LimitPlan]:
+    """Each check that fails has the control asked, but no sooner again than its last answer holds."""
+    control = settings.control
+    if control is None:
+        return
+    for limit, addresses in Counter(map(control.limit, control.addresses)).items():
+        span_s = limit.hold_s + control.longest_s
+        run = min(len(checks), _askings(min(span_s, settings.run.checks_s)))
+        continuous = min(sum(_ticks(settings, check, span_s) for check in checks), _askings(span_s))
+        yield LimitPlan(limit, run * addresses, continuous * addresses)
+
+
+def _askings(seconds: float) -> int:
+    return math.floor(seconds / ASKED_EVERY_S) + 1
 
 
 def worst_of(plans: Sequence[Plan]) -> Plan:
     """The worst of several plans of one configuration, limit by limit and sum by sum; at least one is needed."""
+    days = [plan.day for plan in plans]
+    requests, size = max(day.requests for day in days), max(day.bytes for day in days)
+    return Plan(
+        _worst_limits(item for plan in plans for item in plan.limits),
+        DayPlan(requests, size, max(day.logins for day in days)),
+        _worst_limits(item for plan in plans for item in plan.control),
+    )
+
+
+def _worst_limits(items: Iterable[LimitPlan]) -> tuple[LimitPlan, ...]:
     by_name: dict[str, LimitPlan] = {}
-    for item in (item for plan in plans for item in plan.limits):
+    for item in items:
         worst = by_name.get(item.limit.name, item)
         tightest = min(worst.limit, item.limit, key=lambda limit: limit.requests / limit.window_s)
         run, continuous = max(worst.run, item.run), max(worst.continuous, item.continuous)
         by_name[item.limit.name] = LimitPlan(tightest, run, continuous)
-    days = [plan.day for plan in plans]
-    requests, size = max(day.requests for day in days), max(day.bytes for day in days)
-    return Plan(tuple(by_name.values()), DayPlan(requests, size, max(day.logins for day in days)))
+    return tuple(by_name.values())
 
 
 def _runs(settings: Settings, check: AnyCheck) -> bool:
@@ -116,12 +145,13 @@ def problems_of(settings: Settings, checks: Mapping[str, AnyCheck], share: str, 
     """Everything that keeps this configuration from being run safely, one line each."""
     enabled = {name: check for name, check in checks.items() if _runs(settings, check)}
     yield from _share_problems(settings, share)
-    if settings.regions and region not in {*settings.regions, "local"}:
-        yield f"regions: {region!r} is not one of {', '.join(settings.regions)}"
+    yield from _region_problems(settings, region)
     yield from _credential_problems(settings, enabled)
     yield from _exception_problems(settings, enabled)
     yield from _time_problems(settings, enabled)
     yield from _ceiling_problems(settings, enabled, share)
+    if settings.control:
+        yield from _control_problems(settings, settings.control, enabled)
 
 
 def _share_problems(settings: Settings, share: str) -> Iterator[str]:
@@ -129,6 +159,15 @@ def _share_problems(settings: Settings, share: str) -> Iterator[str]:
         yield f"shares: there is no share {share!r}; one of {', '.join(settings.shares)}"
     if (total := sum(settings.shares.values())) > 1.0 + 1e-9:
         yield f"shares: add up to {100 * total:.0f}%; at most 100%"
+
+
+def _region_problems(settings: Settings, region: str) -> Iterator[str]:
+    known = ", ".join(settings.regions) or "regions: none is named there"
+    if settings.regions and region not in {*settings.regions, LOCAL}:
+        yield f"regions: {region!r} is not one of {known}"
+    for name in settings.region_proofs:
+        if name not in settings.regions:
+            yield f"region_proofs.{name}: {name!r} is not one of {known}"
 
 
 def _credential_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> Iterator[str]:
@@ -194,3 +233,45 @@ def _spacing_problems(settings: Settings, plan: Plan) -> Iterator[str]:
                 f"limits.{item.limit.name}: one run needs up to {item.run} requests, each "
                 f"{show_duration(item.limit.hold_s)} apart: {show_duration(needs)} at worst, far more than run.timeout"
             )
+
+
+def _control_problems(settings: Settings, control: Control, checks: Mapping[str, AnyCheck]) -> Iterator[str]:
+    target = settings.target
+    for number, url in enumerate(control.addresses):
+        where = f"control.addresses.{number}: {url}"
+        if _same_host(url, target.url, private=target.private):
+            yield f"{where} is the target's own host, and down together with it: name somebody else's"
+        elif refused := _never_reached(url, private=target.private):
+            yield f"{where} is never asked: {refused}"
+    longest = max((check.options.timeout for check in checks.values()), default=0.0)
+    if longest + control.longest_s > settings.run.checks_s + 1e-9:
+        yield (
+            f"control.timeout: to ask all addresses after the longest check may take {show_duration(longest)} and "
+            f"{show_duration(control.longest_s)}, but a run has {show_duration(settings.run.checks_s)} for its checks"
+        )
+    for item in make_plan(settings, checks).control:
+        if (requests := max(item.run, item.continuous)) > item.limit.slots:
+            yield (
+                f"control.allows: {item.limit.name} may be asked up to {requests} times in "
+                f"{show_duration(item.limit.hold_s)} ({item.percent(requests):.1f} % of {item.limit.requests}); there "
+                f"is room for {item.limit.slots} (strictly less than 10 %): name hosts that bear more"
+            )
+
+
+def _never_reached(url: str, *, private: bool) -> str:
+    """Why the guard would let nobody go to an address that is no name; nothing for all others."""
+    endpoint = parse_url(url)
+    try:
+        Guard(GuardRules(endpoint.origin, private=private)).check_address(endpoint.host, endpoint.host)
+    except RefusedError as refused:
+        return refused.message
+    except ValueError:  # a name: where it leads is seen when it is asked
+        pass
+    return ""
+
+
+def _same_host(url: str, target: str, *, private: bool) -> bool:
+    """Whether two addresses are down together; on one machine of ours, servers differ by their ports."""
+    if private:
+        return counted_as(url) == counted_as(target)
+    return parse_url(url).host.removeprefix("www.") == parse_url(target).host.removeprefix("www.")

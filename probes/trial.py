@@ -26,8 +26,11 @@ def stand_in(port: int, persona: Persona, faults: tuple[str, ...], command: tupl
         raise ConfigError(f"--fault {', '.join(unknown)}: not known.", hint="`--fault list` lists them.")
     if command:
         return _run_against(port, persona, faults, command)
+    from probes.standin.accounts import DEFAULT_PASSWORD
     from probes.standin.server import StandInError, serve
 
+    if PASSWORD not in os.environ:
+        print(f"To run against it, in another shell: {PASSWORD}={DEFAULT_PASSWORD} smokeprobe run")  # noqa: T201 - for people
     try:
         serve("127.0.0.1", port, persona, faults)
     except StandInError as problem:

@@ -34,14 +34,14 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     table = Table(title="Worst case of requests, retries and schedules included", title_justify="left")
     for heading in ("limit", "allows", "ceiling", "one run", "at intervals"):
         table.add_column(heading, justify="left" if heading == "limit" else "right")
-    for item in plan.limits:
+    for item in (*plan.limits, *plan.control):
         limit = item.limit
         allows = f"{limit.requests} per {show_duration(limit.window_s)}"
         ceiling = f"1 in {show_duration(limit.hold_s)}" if limit.spaced else str(limit.ceiling)
         table.add_row(limit.name, allows, ceiling, _share(item, item.run), _share(item, item.continuous))
-    if plan.limits:
+    if table.rows:
         console.print(table)
-    else:
+    if not plan.limits:
         console.print("No limits are configured: nothing holds the number of requests but the intervals.")
     day = plan.day
     console.print(

@@ -213,7 +213,10 @@ def test_validate_refuses_what_does_not_fit(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("--config", "none.yaml"), "none.yaml: there is no such file. `smokeprobe init --url URL` writes one."),
-        (("--env", "none"), "none.yaml: there is no such file."),
+        (
+            ("--env", "none"),
+            "There is no environment 'none': no config/none.yaml here, and shipped are gateway, local,",
+        ),
         (("--env", "production", "--target-url", "https://example.org"), "passwords go nowhere else"),
         (("--env", "production", "--region", "mars"), "regions: 'mars' is not one of"),
         (("--env", "production", "--share", "none"), "shares: there is no share 'none'; one of adhoc, scheduled"),

@@ -12,6 +12,7 @@ from probes.doctor import examine
 from probes.options import DATABASE_URL, RunOptions
 from probes.safety.ledger import open_ledger
 from probes.standin.process import StandIn
+from tests.config.sample import GOOD
 
 
 def examined(options: RunOptions) -> tuple[int, str]:
@@ -51,6 +52,20 @@ def test_a_fleets_ledger_that_cannot_be_reached_is_named_without_its_password(
     assert "can be reached from here" in shown
     assert "hunter2" not in shown
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_region_is_a_note_where_nothing_bears_it_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(GOOD.replace("us-east-1", "nowhere-1") + "region_proofs: { nowhere-1: { env: NODE_REGION } }\n")
+    options = RunOptions(
+        config=str(config), state_dir=str(tmp_path), region="nowhere-1", target_url="http://127.0.0.1:9"
+    )
+    monkeypatch.setenv("NODE_REGION", "elsewhere-1")
+    shown = examined(options)[1]
+    assert "note" in shown
+    assert "unverified: the environment variable NODE_REGION names another region" in shown
+    monkeypatch.setenv("NODE_REGION", "nowhere-1")
+    assert "verified by the environment variable NODE_REGION" in examined(options)[1]
 
 
 def test_a_wrong_configuration_is_told_with_all_else(tmp_path: Path) -> None:

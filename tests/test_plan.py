@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from probes.checks.registry import build_checks, load_settings
 from probes.config.load import Source, shipped
 from probes.errors import ConfigError
 from probes.options import RunOptions
 from probes.plan import Plan, make_plan, problems_of
-from probes.validate import validate_plan
+from probes.validate import print_plan, validate_plan
 
 LOGIN_CALLS = ("/api/v1/auth/login", "/api/v1/auth/logout", "/api/v1/enhance")
 API = {"api": {"allows": "1000 per 60s", "key": "ip", "covers": ["* /api/*"]}}
@@ -255,6 +257,12 @@ def test_an_unknown_region(tmp_path: Path) -> None:
     assert list(problems_of(settings, checks, "adhoc", "mars")) == ["regions: 'mars' is not one of eu-west-1"]
 
 
+def test_a_proof_is_for_a_region_that_is_one(tmp_path: Path) -> None:
+    proofs = {"eu-west-1": {"env": "NODE_REGION"}, "mars": {"env": "NODE_REGION"}}
+    _, problems = plan_of(tmp_path, configuration({"a": http("/1")}, regions=["eu-west-1"], region_proofs=proofs))
+    assert problems == ["region_proofs.mars: 'mars' is not one of eu-west-1"]
+
+
 def test_an_account_and_every_write_must_be_named(tmp_path: Path) -> None:
     data = configuration({"login": {**LOGIN, "account": "gold"}}, safety={})
     _, problems = plan_of(tmp_path, data)
@@ -328,9 +336,83 @@ def test_overrides_that_fit_each_alone_and_not_together_are_refused(tmp_path: Pa
     assert validated(tmp_path, configuration({"a": http("/api/1")}, limits, overrides=overrides)).limits[0].run == 9
 
 
+CONTROL = {"addresses": ["https://one.example/204", "https://two.example/"], "allows": "100 per 60s"}
+
+
+@pytest.mark.parametrize(
+    ("every", "allows", "addresses", "costs"),
+    [
+        # an answer holds for 10 s: three askings in the 28.8 s that a run's checks have, seven in a window of 60 s and
+        # the 4 s that an asking takes; and never more than checks can fail
+        ("1h", "100 per 60s", CONTROL["addresses"], {"one.example:443": (2, 2), "two.example:443": (2, 2)}),
+        ("20s", "100 per 60s", CONTROL["addresses"], {"one.example:443": (2, 7), "two.example:443": (2, 7)}),
+        ("20s", "200 per 60s", ["https://one.example/a", "https://one.example/b"], {"one.example:443": (4, 14)}),
+        ("20s", "11 per 5s", ["https://one.example"], {"one.example:443": (1, 1)}),
+        ("20s", "5 per 1s", ["https://one.example"], {"one.example:443": (1, 1)}),
+    ],
+)
+def test_what_the_control_is_asked_at_worst(
+    tmp_path: Path, every: str, allows: str, addresses: list[str], costs: dict[str, tuple[int, int]]
+) -> None:
+    checks = {"a": http("/1", every=every), "b": http("/2", every=every)}
+    control = {"addresses": addresses, "allows": allows}
+    run = {"timeout": "30s", "interval": "1h"}
+    plan, problems = plan_of(tmp_path, configuration(checks, control=control, run=run))
+    assert problems == []
+    assert {i.limit.name: (i.run, i.continuous) for i in plan.control} == {f"control {n}": c for n, c in costs.items()}
+    assert [item.limit.name for item in plan.limits] == ["api"]
+
+
+@pytest.mark.parametrize(
+    ("control", "problem"),
+    [
+        (
+            {"addresses": ["https://example.com:8443/x"]},
+            "control.addresses.0: https://example.com:8443/x is the target's own host, and down together",
+        ),
+        ({"addresses": ["http://www.example.com"]}, "control.addresses.0: http://www.example.com is the target's own"),
+        (
+            {"addresses": ["http://10.0.0.1"]},
+            "control.addresses.0: http://10.0.0.1 is never asked: 10.0.0.1 leads to a private address",
+        ),
+        (
+            {"timeout": "27s"},
+            "control.timeout: to ask all addresses after the longest check may take 6 s and 54 s, but a run has 58.8 s",
+        ),
+        (
+            {"allows": "60 per 60s"},
+            "control.allows: control one.example:443 may be asked up to 7 times in 60 s (11.7 % of 60); there is",
+        ),
+        ({"allows": "1 per 1s", "addresses": ["https://one.example"]}, "control.allows: control one.example:443 may"),
+    ],
+)
+def test_a_control_that_is_none_or_does_not_fit(tmp_path: Path, control: dict[str, Any], problem: str) -> None:
+    checks = {"a": http("/1", every="20s"), "b": http("/2", every="20s")}
+    _, problems = plan_of(tmp_path, configuration(checks, control={**CONTROL, **control}))
+    assert problems
+    assert problems[0].startswith(problem)
+
+
+def test_on_loopback_servers_differ_by_their_ports(tmp_path: Path) -> None:
+    data = configuration({"a": http("/1")}, control={**CONTROL, "addresses": ["http://127.0.0.1:1/", "http://[::1]:2"]})
+    data["target"] = {"url": "http://localhost:1", "private": True}
+    data.pop("credentials")
+    assert [line.partition(" is the")[0] for line in plan_of(tmp_path, data)[1]] == [
+        "control.addresses.0: http://127.0.0.1:1/"
+    ]
+
+
+def test_the_plan_shows_the_control(tmp_path: Path) -> None:
+    console = Console(file=StringIO(), width=120)
+    print_plan(validated(tmp_path, configuration({"a": http("/1")}, control=CONTROL)), console)
+    assert isinstance(console.file, StringIO)
+    (line,) = [line for line in console.file.getvalue().splitlines() if "control one.example:443" in line]
+    assert [cell.strip() for cell in line.split("│")[2:6]] == ["100 per 60 s", "9", "1 (1.0 %)", "1 (1.0 %)"]
+
+
 @pytest.mark.parametrize("path", sorted(shipped("config").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_configuration_fits_under_its_ceilings(path: Path) -> None:
     for region in ("local", *load_settings(Source(path)).regions):
         plan = validate_plan(RunOptions(config=str(path), region=region))
-        for item in plan.limits:
+        for item in (*plan.limits, *plan.control):
             assert item.limit.spaced or max(item.run, item.continuous) <= item.limit.ceiling < item.limit.requests / 10

@@ -35,7 +35,7 @@ class ApiCheck(Check[ApiOptions]):
         spec = self.options.request
         judge = judged_by(spec, self.settings.target)
         if not self.options.rate_limited:
-            probe.get("request", spec.path, judge, spec.within)
+            probe.get("request", spec.path, judge, spec.within, status=None)
             return
         seen: list[Window] = []
 
@@ -50,9 +50,9 @@ class ApiCheck(Check[ApiOptions]):
                     Outcome.FAILED, Layer.HTTP, "rate limiting is not active: Remaining does not fall between two calls"
                 )
 
-        if (answer := probe.get("request", spec.path, first, spec.within)) is not None:
+        if (answer := probe.get("request", spec.path, first, spec.within, status=None)) is not None:
             seen.append(Window.of(answer))
-            probe.get("rate-limit", spec.path, second, spec.within)
+            probe.get("rate-limit", spec.path, second, spec.within, status=None)
 
 
 class Window:

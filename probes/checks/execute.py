@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tenacity import Retrying, retry_if_result
 
+import probes
 from probes.checks.base import Check
 from probes.checks.probe import Probe, Tools
 from probes.deadline import CutOff
@@ -16,6 +19,8 @@ from probes.errors import SmokeprobeError
 from probes.model import JUDGED, Layer, Outcome, Reason, Step, Verdict
 
 AnyCheck = Check[Any]
+
+PACKAGE = Path(probes.__file__).parent
 
 
 def execute(check: AnyCheck, tools: Tools, on_attempt: Callable[[int], None]) -> Verdict:
@@ -52,13 +57,20 @@ def _attempt(check: AnyCheck, tools: Tools) -> Probe:
     except SmokeprobeError as problem:
         _broken(probe, problem.message)
     except Exception as problem:  # noqa: BLE001 - a check may be anybody's code: its trouble must not take the run along
-        _broken(probe, f"the check itself broke: {type(problem).__name__}")
+        _broken(probe, f"the check itself broke: {type(problem).__name__}{_where(problem)}")
     except CutOff as cut:
         _cut_off(probe, cut)
     finally:
         client.close()
     probe.cut_short = probe.out_of_time
     return probe
+
+
+def _where(problem: Exception) -> str:
+    """The line of a check's own code, for whoever wrote it; what it says may quote an answer, and is not shown."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    own = [frame for frame in frames if not Path(frame.filename).is_relative_to(PACKAGE)]
+    return f" at {Path(own[0].filename).name}:{own[0].lineno}" if own else ""
 
 
 def _broken(probe: Probe, rule: str) -> None:
@@ -69,7 +81,7 @@ def _broken(probe: Probe, rule: str) -> None:
 def _cut_off(probe: Probe, cut: CutOff) -> None:
     """Where the time was over, the target has not answered in time; where somebody interrupted, nobody can tell."""
     outcome = Outcome.ERROR if cut.interrupted else Outcome.FAILED
-    reason = Reason("check", Layer.HTTP, cut.why, trace_id=probe.tools.trace_id)
+    reason = Reason("check", Layer.HTTP, cut.why, trace_id=probe.tools.trace_id, unanswered=True)
     probe.record(Step("check", outcome, reason=reason))
     probe.final = True
 

@@ -9,7 +9,10 @@ from probes.model import Layer, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One rule that an answer broke. `final` means that another try could not help, or would do harm."""
+    """One rule that an answer broke, or that none came (`unanswered`).
+
+    `final` means that another try could not help, or would do harm.
+    """
 
     outcome: Outcome
     layer: Layer
@@ -17,6 +20,7 @@ class Finding:
     expected: str = ""
     actual: str = ""
     final: bool = False
+    unanswered: bool = False
 
 
 def failed(rule: str, expected: object = "", actual: object = "", layer: Layer = Layer.BODY) -> Finding:

@@ -79,7 +79,7 @@ class HealthCheck(Check[HealthOptions]):
                     yield from _performance(probe.metrics, spec.performance)
                 probe.target_version = text_at(body, "version") or probe.target_version
 
-        probe.get(name, spec.path, judge, spec.within)
+        probe.get(name, spec.path, judge, spec.within, status=None)
 
 
 def _freshness(body: dict[str, Any], response: Response, max_age_s: float) -> Iterator[Finding]:

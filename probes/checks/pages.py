@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from probes.checks.base import PlannedCall
 from probes.checks.finding import Finding, degraded, failed
@@ -13,7 +14,7 @@ from probes.clients.journey import Action, Journey
 from probes.clients.page_result import ActionResult, Answered, PageResult
 from probes.config.units import show_duration
 from probes.errors import PausedError, QuotaError, SmokeprobeError
-from probes.model import Layer, Outcome, Phases, Reason, Step, whole
+from probes.model import NETWORK, Layer, Outcome, Phases, Reason, Step, whole
 from probes.safety.limits import CallPattern
 from probes.safety.permits import boot_clock
 
@@ -31,6 +32,9 @@ NET_LAYERS: tuple[tuple[str, Layer], ...] = (
 )
 """Chromium's names of network errors (net_error_list.h) by the layer that broke; any other is the HTTP layer's."""
 
+SILENCE = frozenset({"ERR_TIMED_OUT", "ERR_INTERNET_DISCONNECTED", "ERR_NETWORK_CHANGED"})
+"""Those of the HTTP layer that mean that no answer came."""
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
@@ -42,6 +46,7 @@ class Visit:
     declared: tuple[CallPattern, ...]
     login_paths: tuple[str, ...] = ()
     logout_paths: tuple[str, ...] = ()
+    measured: bool = True  # whether load time and Web Vitals are wanted
 
 
 def make_visit(probe: Probe, visit: Visit, on_session: OnSession = lambda _tokens: None) -> PageResult | None:
@@ -84,6 +89,7 @@ def _go(probe: Probe, browser: Browser, visit: Visit, on_session: OnSession) -> 
         refusals=probe.client.refusals,
         screenshot_path=tools.screenshot_path,
         since=since,
+        measured=visit.measured,
     )
     try:
         result = browser.run(journey, on_session=on_session)
@@ -144,7 +150,8 @@ def _overriding(probe: Probe, result: PageResult) -> Iterator[Finding]:
         yield _paused(paused)
     elif result.over_quota:
         first = result.over_quota[0]
-        rule = f"no budget for {first.method} of the page: {first.rule}"
+        path = whole(urlsplit(first.url).path)
+        rule = f"no budget for {first.method} {path} of the page (are its calls declared?): {first.rule}"
         yield Finding(Outcome.ERROR, Layer.BUDGET, rule, final=True)
     elif result.refused_navigation:
         refused = result.refused_navigation
@@ -171,12 +178,13 @@ def _action_step(probe: Probe, result: PageResult, action: ActionResult, within:
         layer = _net_layer(action.net_error) if action.net_error else Layer.BROWSER
         if not action.net_error and status is not None and not 200 <= status < 300:
             layer = Layer.HTTP
-        finding = failed(action.error or action.net_error or "did not succeed", layer=layer)
+        rule = action.error or action.net_error or "did not succeed"
+        finding = Finding(Outcome.FAILED, layer, rule, unanswered=_unanswered(result, action, layer))
     elif within is not None and judged is not None and judged > within * 1000.0:
         finding = degraded("slower than its limit", f"under {show_duration(within)}", f"{judged:.0f} ms", Layer.BROWSER)
     reason = None if finding is None else Reason(
         action.name, finding.layer, finding.rule, finding.expected, finding.actual,
-        whole(result.document_headers.get("x-request-id", "")), probe.tools.trace_id,
+        whole(result.document_headers.get("x-request-id", "")), probe.tools.trace_id, finding.unanswered,
     )  # fmt: skip
     return Step(
         name=action.name,
@@ -187,6 +195,13 @@ def _action_step(probe: Probe, result: PageResult, action: ActionResult, within:
         phases=Phases(ttfb_ms=timing.ttfb_ms) if is_load else Phases(),
         reason=reason,
     )
+
+
+def _unanswered(result: PageResult, action: ActionResult, layer: Layer) -> bool:
+    """Whether nothing came back at all: Chromium says so, or the page was waited for until the time was over."""
+    if action.net_error:
+        return layer in NETWORK or action.net_error in SILENCE
+    return result.document_status is None
 
 
 def _net_layer(net_error: str) -> Layer:

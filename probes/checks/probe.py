@@ -113,13 +113,27 @@ class Probe:
     certificate_days: float | None = None
     screenshot: str = ""
 
-    def get(self, name: str, path: str, judge: Judge | None = None, within: float | None = None) -> Response | None:
+    def get(
+        self,
+        name: str,
+        path: str,
+        judge: Judge | None = None,
+        within: float | None = None,
+        status: int | None = 200,
+    ) -> Response | None:
         """GET a path, judge the answer, and try again in place where that may help.
 
-        `within` is the limit in seconds for the time to first byte. The answer is None unless the step passed or was
+        `within` is the limit in seconds for the time to first byte. An answer of another status than `status` has
+        failed, and is not shown to `judge`; None leaves that to it. The answer is None unless the step passed or was
         merely slow.
         """
-        return self.ask(name, Request("GET", self.url(path)), judge, within)
+
+        def judged(response: Response) -> Iterable[Finding]:
+            if status is not None and response.status != status:
+                return [Finding(Outcome.FAILED, Layer.HTTP, "wrong status", str(status), str(response.status))]
+            return judge(response) if judge is not None else ()
+
+        return self.ask(name, Request("GET", self.url(path)), judged, within)
 
     def ask(
         self,
@@ -223,7 +237,7 @@ class Probe:
         try:
             response = self._send(request, timeout_s, heard)
         except TransportError as problem:
-            finding = Finding(Outcome.FAILED, problem.layer, problem.message)
+            finding = Finding(Outcome.FAILED, problem.layer, problem.message, unanswered=problem.unanswered)
             return _Tried(self._step(name, [finding]), None, final=False, timed_out=problem.timed_out)
         except RefusedError as refused:
             self.tools.tally.blocked += 1
@@ -249,7 +263,10 @@ class Probe:
     def _without_time(self, name: str) -> _Tried:
         if not self.steps:  # so it is not the target that has used it up
             return self._unsent(name, Outcome.SKIPPED, Layer.BUDGET, "no time left in this run")
-        return self._unsent(name, Outcome.FAILED, Layer.HTTP, "no time left within the check's time-out")
+        finding = Finding(
+            Outcome.FAILED, Layer.HTTP, "no time left within the check's time-out", final=True, unanswered=True
+        )
+        return _Tried(self._step(name, [finding]), None, final=True)
 
     def _judged(self, name: str, response: Response, judge: Judge | None, within: float | None) -> _Tried:
         findings = list(general_findings(response))
@@ -294,6 +311,7 @@ class Probe:
                 actual=gravest.actual,
                 request_id=response.request_id if response else "",
                 trace_id=self.tools.trace_id,
+                unanswered=gravest.unanswered,
             )
         )
         return Step(

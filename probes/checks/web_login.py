@@ -106,7 +106,9 @@ def _log_in_once(probe: Probe, web: WebLogin, session: WebSession) -> bool:
         probe.tools.sessions.opened(account.alias, open_tokens)
 
     posts = (PlannedCall("POST", login_path), PlannedCall("POST", logout_path))
-    visit = Visit(actions, (*posts, *web.reads(0)), web.max_requests, web.api_calls, (login_path,), (logout_path,))
+    visit = Visit(
+        actions, (*posts, *web.reads(0)), web.max_requests, web.api_calls, (login_path,), (logout_path,), measured=False
+    )
     good = logged_out = proved = False
     try:
         result = make_visit(probe, visit, opened)

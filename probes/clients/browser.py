@@ -8,24 +8,17 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
-import tempfile
 import time
-import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal, Self
+from typing import Any, Literal, Self
 
-import psutil
-
-import probes
+from probes.clients.child import Child, spawn
 from probes.clients.chromium import Chromium
 from probes.clients.hello import Hello
 from probes.clients.journey import Journey
 from probes.clients.page_result import PageResult
-from probes.clients.process_tree import MARK, kill_tree
+from probes.clients.process_tree import kill_tree
 from probes.errors import SmokeprobeError
 from probes.safety.guard import GuardRules
 from probes.safety.permits import boot_clock
@@ -34,15 +27,6 @@ GRACE_S = 0.3
 """What an answer may take beyond the journey's own time-out, before the browser counts as hung."""
 
 LONGEST_LAST_WORDS = 4096
-LONGEST_PARENT = 40
-"""Chromium puts a socket into a folder in ours, and ends where its whole path has more than 107 bytes (unix(7))."""
-
-# What Chromium needs of our environment. Nothing else goes there: passwords and keys may stand in it.
-_PASSED_ON = frozenset(
-    {"DBUS_SESSION_BUS_ADDRESS", "FONTCONFIG_FILE", "FONTCONFIG_PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH"}
-    | {"PATH", "PLAYWRIGHT_NODEJS_PATH", "TZ", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"}
-)
-
 OnSession = Callable[[Mapping[str, str]], None]
 
 
@@ -54,27 +38,14 @@ class BrowserError(SmokeprobeError):
         self.kind = kind
 
 
-@dataclass(slots=True)
-class _Child:
-    """A running sidecar. `channel` is None until it is first used, see `_socket`."""
-
-    process: subprocess.Popen[bytes]
-    root: psutil.Process
-    descriptor: int
-    stderr: IO[bytes]
-    mark: str
-    folder: Path
-    channel: socket.socket | None = None
-    ready: bool = False
-    received: bytes = b""
-
-
 class Browser:
     """One Chromium behind a guard. Made before gevent patches the standard library or after, it works on both sides.
 
-    It begins to start at once and in parallel; journeys go one after the other, and whoever waits for one waits
-    cooperatively under gevent. After an error the next journey starts a new browser. `user_agent_suffix` makes our
-    traffic recognisable. `extra_flags` go to Chromium as they are: for tests, no configuration leads there.
+    It begins to start at once and in parallel, or (not `at_once`) with the first journey. Journeys go one after the
+    other, and whoever waits for one waits cooperatively under gevent. After an error the next one starts a new browser.
+    `user_agent_suffix` makes our traffic recognisable. `extra_flags` go to Chromium as they are: for tests, no
+    configuration leads there. `child` is a sidecar's process that was started earlier. `more_to_come` says, as a
+    journey begins, whether another one waits: then its tab is opened meanwhile.
     """
 
     def __init__(
@@ -84,11 +55,15 @@ class Browser:
         *,
         user_agent_suffix: str = "",
         extra_flags: tuple[str, ...] = (),
+        child: Child | None = None,
+        at_once: bool = True,
     ) -> None:
         self._hello = Hello(str(chromium.path), guard, user_agent_suffix, extra_flags)
+        self.more_to_come: Callable[[], bool] = lambda: False
         self._number = 0
         self._under_way = False
-        self._child: _Child | None = self._start()
+        self._last_used = boot_clock()
+        self._child: Child | None = self._start(child) if at_once else None
 
     def run(self, journey: Journey, on_session: OnSession = lambda _tokens: None) -> PageResult:
         """Do a journey. `on_session` is called with the tokens of a log-in as soon as the target has answered it.
@@ -100,7 +75,8 @@ class Browser:
         child = self._child = self._living_child()
         self._number += 1
         self._under_way = True
-        request = {"id": self._number, "cmd": "run", "at": asked_at, "journey": journey.to_json()}
+        more = self.more_to_come()
+        request = {"id": self._number, "cmd": "run", "at": asked_at, "more": more, "journey": journey.to_json()}
         try:
             return self._converse(child, request, journey.timeout_s + GRACE_S, on_session)
         except BaseException:  # whatever it is, and be it a signal: the sidecar is in the middle of something
@@ -108,6 +84,7 @@ class Browser:
             raise
         finally:
             self._under_way = False
+            self._last_used = boot_clock()
 
     def stop(self, reason: str) -> None:
         """Probing is paused: let no further request of the journey under way leave, other than a log-out."""
@@ -115,20 +92,16 @@ class Browser:
             with contextlib.suppress(OSError):  # gone: then nothing leaves, and whoever waits for it hears why
                 _send(self._child, {"id": self._number, "cmd": "stop", "reason": reason})
 
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the last journey, while none is under way and the browser is there; else zero."""
+        return 0.0 if self._under_way or self._child is None else boot_clock() - self._last_used
+
     def close(self) -> None:
         """End the browser with everything that belongs to it, within a second. `run` would start a new one."""
         child, self._child = self._child, None
-        if child is None:
-            return
-        kill_tree(child.root, child.mark)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.process.wait(timeout=0.2)
-        if child.channel is None:
-            os.close(child.descriptor)
-        else:
-            child.channel.close()
-        child.stderr.close()
-        shutil.rmtree(child.folder, ignore_errors=True)
+        if child is not None:
+            discard(child)
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +111,7 @@ class Browser:
     ) -> None:
         self.close()
 
-    def _living_child(self) -> _Child:
+    def _living_child(self) -> Child:
         """The child; a new one in place of one that has ended while nothing was asked of it."""
         child = self._child
         if child is None:
@@ -148,31 +121,20 @@ class Browser:
             return self._start()
         return child
 
-    def _start(self) -> _Child:
-        mark = uuid.uuid4().hex
-        try:
-            folder = _folder()
-        except OSError as error:
-            raise _no_folder(error) from None
-        ours, theirs = socket.socketpair()
-        stderr = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - read when something goes wrong
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "probes.clients.sidecar"],
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=stderr,
-                env=_environment(mark, folder),
-                cwd=folder,
-                start_new_session=True,  # a Ctrl-C at the terminal is for us, who then end it in order
-            )
-        child = _Child(process, psutil.Process(process.pid), ours.detach(), stderr, mark, folder)
+    def _start(self, child: Child | None = None) -> Child:
+        """Tell a sidecar's process what to start: one that is running already, or a new one."""
+        if child is None:
+            try:
+                child = spawn()
+            except OSError as error:
+                raise _no_folder(error) from None
         # A few hundred bytes into an empty socket: this neither blocks nor needs gevent.
-        os.write(child.descriptor, _line({"hello": self._hello.to_json()}))
+        with contextlib.suppress(OSError):  # ended already: whoever waits for its answer hears why
+            os.write(child.descriptor, _line({"hello": self._hello.to_json()}))
         return child
 
     def _converse(
-        self, child: _Child, request: Mapping[str, Any], timeout_s: float, on_session: OnSession
+        self, child: Child, request: Mapping[str, Any], timeout_s: float, on_session: OnSession
     ) -> PageResult:
         deadline = time.monotonic() + timeout_s
         try:
@@ -196,27 +158,25 @@ class Browser:
             raise _ended(child, _last_words(child)) from None
 
 
-def _folder() -> Path:
-    """A folder for profile and temporary files, in the ordinary place unless its name is too long for Chromium."""
-    parent = tempfile.gettempdir()
-    if len(parent) > LONGEST_PARENT:
-        parent = "/tmp"  # noqa: S108 - what is made in it is ours alone
-    return Path(tempfile.mkdtemp(prefix="smokeprobe-", dir=parent))
-
-
 def _no_folder(error: OSError) -> BrowserError:
     rule = f"no folder for its temporary files ({error.strerror})."
     return BrowserError(f"The browser does not start: {rule}", "start", "Name one in TMPDIR that can be written.")
 
 
-def _environment(mark: str, folder: Path) -> dict[str, str]:
-    passed_on = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
-    # -P keeps the working directory out of the path, and the package may not be installed.
-    path = os.pathsep.join(filter(None, (str(Path(probes.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
-    return {**passed_on, "PYTHONPATH": path, "TMPDIR": str(folder), MARK: mark}
+def discard(child: Child) -> None:
+    """End a sidecar's process with everything that belongs to it, within a second."""
+    kill_tree(child.process.pid, child.mark)  # nobody has waited for it yet, so the number is still its own
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.process.wait(timeout=0.2)
+    if child.channel is None:
+        os.close(child.descriptor)
+    else:
+        child.channel.close()
+    child.stderr.close()
+    shutil.rmtree(child.folder, ignore_errors=True)
 
 
-def _socket(child: _Child) -> socket.socket:
+def _socket(child: Child) -> socket.socket:
     """The channel, made at first use: gevent may have patched sockets since the child was started."""
     if child.channel is None:
         child.channel = socket.socket(fileno=child.descriptor)
@@ -227,11 +187,11 @@ def _line(message: Mapping[str, Any]) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 
-def _send(child: _Child, message: Mapping[str, Any]) -> None:
+def _send(child: Child, message: Mapping[str, Any]) -> None:
     _socket(child).sendall(_line(message))
 
 
-def _receive(child: _Child, deadline: float) -> dict[str, Any]:
+def _receive(child: Child, deadline: float) -> dict[str, Any]:
     """The next message. Raises TimeoutError, and OSError where the sidecar has ended."""
     channel = _socket(child)
     while b"\n" not in child.received:
@@ -247,7 +207,7 @@ def _receive(child: _Child, deadline: float) -> dict[str, Any]:
     return message
 
 
-def _has_ended(child: _Child) -> bool:
+def _has_ended(child: Child) -> bool:
     channel = _socket(child)
     channel.settimeout(0.0)
     try:
@@ -258,13 +218,13 @@ def _has_ended(child: _Child) -> bool:
         return True
 
 
-def _ended(child: _Child, reason: str) -> BrowserError:
+def _ended(child: Child, reason: str) -> BrowserError:
     if child.ready:
         return BrowserError(f"The browser ended by itself: {reason}", "crash")
     return BrowserError(f"The browser does not start: {reason}", "start", "See: smokeprobe doctor")
 
 
-def _last_words(child: _Child) -> str:
+def _last_words(child: Child) -> str:
     child.stderr.seek(0, os.SEEK_END)
     child.stderr.seek(max(0, child.stderr.tell() - LONGEST_LAST_WORDS))
     lines = child.stderr.read().decode(errors="replace").strip().splitlines()

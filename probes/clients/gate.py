@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,10 @@ from probes.errors import PausedError, QuotaError, RefusedError
 
 LOCAL_SCHEMES = ("data:", "blob:", "about:")
 LARGEST_LOGIN_ANSWER = 1 << 20
+PAST_FRAMES = 200
+"""Of so many frames of earlier journeys it is remembered that they are past: what a page has asked for while it was
+being closed may come once the next journey is under way, and is not that one's."""
+
 _STRIPPED = frozenset({"speculation-rules", "report-to", "reporting-endpoints", "nel"})
 """Headers that make Chromium send requests past the protocol."""
 
@@ -45,6 +50,8 @@ class Gate:
         self._traffic: Traffic | None = None
         self._sent: dict[str, _Sent] = {}
         self._hops: dict[str, int] = {}
+        self._frames: set[str] = set()
+        self._past_frames: deque[str] = deque(maxlen=PAST_FRAMES)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def enable(self) -> None:
@@ -55,12 +62,14 @@ class Gate:
     def open(self, traffic: Traffic) -> None:
         """Let a journey's requests go, as far as they may."""
         self._traffic = traffic
+        self._frames = {traffic.main_frame}
 
     def shut(self) -> None:
         """Let nothing go any more."""
         if self._traffic is not None:
             self._traffic.finish()
         self._traffic = None
+        self._past_frames.extend(self._frames)
         for task in self._tasks:
             task.cancel()
         self._sent.clear()
@@ -78,9 +87,11 @@ class Gate:
         if asked.url.startswith(LOCAL_SCHEMES):
             await self._send("Fetch.continueRequest", asked.id)
             return
-        if traffic is None:
+        if traffic is None or asked.frame in self._past_frames:
             await self._send("Fetch.failRequest", asked.id, errorReason="Aborted")
             return
+        if asked.frame:  # a worker's request has none
+            self._frames.add(asked.frame)
         try:
             self._check_reachable(asked, traffic)
             await traffic.admit(asked)

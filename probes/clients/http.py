@@ -65,7 +65,7 @@ class Request:
     """A request to the target.
 
     `token` is sent as a bearer and `secret` marks a body with credentials: both go to credential hosts only.
-    `cleanup` (a log-out and its proof) is held up by no pause.
+    `cleanup` (a log-out and its proof) is held up by no pause. Without `follow` a redirect is an answer like any other.
     """
 
     method: str
@@ -75,6 +75,7 @@ class Request:
     token: str = ""
     secret: bool = False
     cleanup: bool = False
+    follow: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ class HttpClient:
             total_ms += response.duration_ms
             ttfb_ms += response.ttfb_ms
             location = response.headers.get("location", "")
-            if method not in {"GET", "HEAD"} or response.status not in REDIRECTS or not location:
+            if method not in {"GET", "HEAD"} or response.status not in REDIRECTS or not location or not request.follow:
                 break
             hops += 1
             if hops > MOST_HOPS:

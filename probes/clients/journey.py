@@ -78,7 +78,8 @@ class Journey:
     everything that is sent, also what no limit covers. `headers` go to the target's own origin only,
     `credential_headers` only where credentials may go too. The answer to a POST to one of `login_paths` opens a
     session; POSTs to `logout_paths` are sent even when probing is paused. `calls` are what the pages are declared to
-    ask for: one that is asked for and not answered fails. `refusals` mean `slow down` besides 429. `screenshot_path`:
+    ask for: one that is asked for and not answered fails. `measured`: wait for the first page to come to rest, and take
+    its times. `refusals` mean `slow down` besides 429. `screenshot_path`:
     where to write a picture of a failure, or empty for none.
     """
 
@@ -95,6 +96,7 @@ class Journey:
     screenshot_path: str = ""
     element_timeout_s: float = ELEMENT_TIMEOUT_S
     since: float | None = None
+    measured: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """As JSON-able values; `from_json` reads them. Holds passwords, so it goes nowhere but to the sidecar."""
@@ -112,6 +114,7 @@ class Journey:
             "screenshot_path": self.screenshot_path,
             "element_timeout_s": self.element_timeout_s,
             "since": self.since,
+            "measured": self.measured,
         }
 
     @classmethod
@@ -131,6 +134,7 @@ class Journey:
             screenshot_path=str(data["screenshot_path"]),
             element_timeout_s=float(data["element_timeout_s"]),
             since=None if data["since"] is None else float(data["since"]),
+            measured=bool(data["measured"]),
         )
 
 

@@ -7,14 +7,13 @@ import time
 
 import psutil
 
-MARK = "SMOKEPROBE_BROWSER"
-"""An environment variable with a name for each browser started: inherited, so it tells also an orphan's origin."""
+from probes.clients.child import MARK
 
 _PASSES = 5
 
 
-def kill_tree(root: psutil.Process, mark: str, *, timeout_s: float = 0.5, spare_root: bool = False) -> None:
-    """Kill the process, its descendants, and whatever else carries the mark; return when they are gone or time is up.
+def kill_tree(root: int, mark: str, *, timeout_s: float = 0.5, spare_root: bool = False) -> None:
+    """Kill process `root`, its descendants and all that carries the mark; return when they are gone or time is up.
 
     `spare_root`: not the process itself, only what it started.
     """
@@ -22,7 +21,7 @@ def kill_tree(root: psutil.Process, mark: str, *, timeout_s: float = 0.5, spare_
     for _ in range(_PASSES):  # what is not yet suspended may start another while we look
         found = [process for process in _relatives(root, mark) if process.pid not in family]
         if spare_root:
-            found = [process for process in found if process != root]
+            found = [process for process in found if process.pid != root]
         if not found:
             break
         for process in found:
@@ -37,11 +36,11 @@ def kill_tree(root: psutil.Process, mark: str, *, timeout_s: float = 0.5, spare_
         time.sleep(0.005)  # psutil's own waiting is not cooperative under gevent
 
 
-def _relatives(root: psutil.Process, mark: str) -> list[psutil.Process]:
+def _relatives(root: int, mark: str) -> list[psutil.Process]:
     """The root and all that carries its mark, with all their descendants: renderers do not keep the mark."""
     everyone = list(psutil.process_iter())
     parents = {process: _parent_id(process) for process in everyone}
-    family = {process for process in everyone if process == root or _is_marked(process, mark)}
+    family = {process for process in everyone if process.pid == root or _is_marked(process, mark)}
     while True:
         ids = {process.pid for process in family}
         children = {process for process, parent in parents.items() if parent in ids} - family

@@ -1,11 +1,11 @@
 """The browser's own process: `python -m probes.clients.sidecar`, started by clients.browser.
 
 A plain interpreter, without gevent's patches, that drives Chromium with Playwright. It talks JSON lines on one socket
-that is both its stdin and its stdout: first a `Hello`, then one request after the other.
+that is both its stdin and its stdout: first a `Hello`, once it knows, then one request after the other.
 
     → {"hello": {...}}                                          once
     ← {"event": "ready"}                                        Chromium is there
-    → {"id": 1, "cmd": "run", "at": boot clock, "journey": {...}}
+    → {"id": 1, "cmd": "run", "at": boot clock, "more": whether another one waits, "journey": {...}}
     ← {"event": "session", "tokens": {"access_token": …, "refresh_token": …}}
     ← {"id": 1, "result": {...}}
     → {"id": 1, "cmd": "stop", "reason": "…"}                        no further request leaves, other than a log-out
@@ -29,17 +29,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-import psutil
 from playwright.async_api import Browser, Playwright, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
+from probes.clients.child import MARK
 from probes.clients.chromium import sandbox_available
 from probes.clients.chromium_flags import UNWANTED_DEFAULTS, launch_flags
 from probes.clients.gate import Gate
 from probes.clients.hello import Hello
 from probes.clients.journey import Journey
 from probes.clients.page_result import PageResult
-from probes.clients.process_tree import MARK, kill_tree
+from probes.clients.process_tree import kill_tree
 from probes.clients.resolve import Addresses, resolve
 from probes.clients.traffic import Traffic
 from probes.clients.visit import Tab, Visit, open_tab
@@ -56,14 +56,15 @@ Emit = Callable[[Mapping[str, Any]], None]
 
 
 class Chrome:
-    """A running Chromium behind its gate, kept warm: a tab in a fresh profile always waits for the next journey."""
+    """A running Chromium behind its gate. A tab in a fresh profile waits for a first journey, and for one foreseen."""
 
     def __init__(self, browser: Browser, gate: Gate, user_agent: str, addresses: Addresses) -> None:
         self.browser = browser
         self.gate = gate
         self.addresses = addresses
         self._user_agent = user_agent
-        self._spare = self._open_spare()
+        self._spare: asyncio.Task[Tab] | None = None
+        self.prepare()
 
     @classmethod
     async def launch(cls, playwright: Playwright, hello: Hello, addresses: Addresses) -> Chrome:
@@ -87,20 +88,22 @@ class Chrome:
 
     async def take_tab(self) -> Tab:
         """A tab that nobody has used yet."""
-        tab = await self._spare
+        self.prepare()
+        assert self._spare is not None  # noqa: S101 - prepared just now
+        tab, self._spare = await self._spare, None
         return await open_tab(self.browser, self._user_agent) if tab.crashed.is_set() else tab
 
     async def done_with(self, tab: Tab) -> None:
-        """Throw a used profile away and make the next one ready."""
-        self._spare = self._open_spare()
+        """Throw a used profile away."""
         # Until it is closed, its pages could still ask for something, in the name of the next journey. TimeoutError
         # where it cannot be closed: then the browser has to go.
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await tab.context.close()
-        await self._spare
 
-    def _open_spare(self) -> asyncio.Task[Tab]:
-        return asyncio.ensure_future(open_tab(self.browser, self._user_agent))
+    def prepare(self) -> None:
+        """Begin to open the tab of the next journey, unless it waits already."""
+        if self._spare is None:
+            self._spare = asyncio.ensure_future(open_tab(self.browser, self._user_agent))
 
 
 class Sidecar:
@@ -153,9 +156,10 @@ class Sidecar:
         self._traffic = traffic = Traffic(journey, self._guard, tab.frame, self._emit)
         if reason := self._stopped.get(request["id"]):
             traffic.stop(reason)
+        prepare = chrome.prepare if request["more"] else _nothing
         chrome.gate.open(traffic)
         try:
-            return await Visit(tab, traffic, asked_at + journey.timeout_s).run()
+            return await Visit(tab, traffic, asked_at + journey.timeout_s, prepare).run()
         finally:
             chrome.gate.shut()
             self._traffic = None
@@ -166,9 +170,13 @@ class Sidecar:
         end()
 
 
+def _nothing() -> None:
+    pass
+
+
 def end() -> NoReturn:
     """Leave nothing behind: no process, no profile."""
-    kill_tree(psutil.Process(), os.environ[MARK], spare_root=True)
+    kill_tree(os.getpid(), os.environ[MARK], spare_root=True)
     shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
     os._exit(0)  # at once, whatever threads and event loop are at
 
@@ -177,9 +185,11 @@ async def main() -> None:
     """Read, answer, and end with the parent."""
     loop = asyncio.get_running_loop()
     requests: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    hello = Hello.from_json(json.loads(sys.stdin.buffer.readline())["hello"])
-    async with async_playwright() as playwright:
-        sidecar = Sidecar(playwright, hello, emit)
+    async with async_playwright() as playwright:  # takes a while, in which our parent finds out what to say
+        line = await asyncio.to_thread(sys.stdin.buffer.readline)
+        if not line:
+            end()  # it has nothing to say
+        sidecar = Sidecar(playwright, Hello.from_json(json.loads(line)["hello"]), emit)
         threading.Thread(target=_read, args=(loop, requests, sidecar), daemon=True).start()
         try:
             await sidecar.warm_up()

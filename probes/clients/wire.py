@@ -90,7 +90,11 @@ class _Timed:
         self.response_class = functools.partial(_TimedResponse, line=line)
 
     def _new_conn(self) -> socket.socket:
-        sock = self.line.connect(self._dns_host, self.port)  # type: ignore[attr-defined]  # urllib3's own attributes
+        try:
+            sock = self.line.connect(self._dns_host, self.port)  # type: ignore[attr-defined]  # urllib3's own attributes
+        except (BrokenPipeError, ConnectionResetError) as problem:
+            # urllib3 passes over these two and reads on, for an answer may have come before them: but from no socket
+            raise urllib3.exceptions.NewConnectionError(self, "reset") from problem  # type: ignore[arg-type]  # one of its own
         self.rtt_s = self.line.connect_s
         return sock
 

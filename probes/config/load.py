@@ -39,11 +39,17 @@ def shipped(folder: str) -> Path:
 
 
 def config_path(env: str, config: str) -> Path:
-    """The file for `--config FILE`, or else for `--env NAME`: `config/NAME.yaml` here, or as shipped."""
+    """The file for `--config FILE`, or else for `--env NAME`: `config/NAME.yaml` here, or as shipped.
+
+    Raises ConfigError where there is no such environment.
+    """
     if config:
         return Path(config)
-    here = Path("config") / f"{env}.yaml"
-    return here if here.exists() else shipped("config") / f"{env}.yaml"
+    here, travelling = Path("config") / f"{env}.yaml", shipped("config") / f"{env}.yaml"
+    if here.exists() or travelling.exists():
+        return here if here.exists() else travelling
+    known = ", ".join(sorted(file.stem for file in shipped("config").glob("*.yaml")))
+    raise ConfigError(f"There is no environment {env!r}: no {here} here, and shipped are {known}.")
 
 
 def load(source: Source, kinds_for: KindsFor, now: dt.datetime | None = None) -> Settings:

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from probes.config.units import Duration, Fraction, PositiveDuration, Rate, show_duration, shown
+from probes.config.vantage import VARIABLE, Control, RegionProof
 from probes.errors import RefusedError
 from probes.safety.guard import parse_url, split_host
 from probes.safety.limits import CallPattern, RateLimit
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
@@ -276,6 +276,8 @@ class Settings(Strict):
     target: Target
     credentials: Credentials | None = None
     regions: tuple[Name, ...] = ()
+    region_proofs: dict[Name, RegionProof] = {}
+    control: Control | None = None
     run: Run = Run()
     shares: dict[Name, Fraction] = {"adhoc": 1.0}
     limits: dict[Name, LimitOptions] = {}

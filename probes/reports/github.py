@@ -7,7 +7,7 @@ from typing import TextIO
 
 from probes.errors import SmokeprobeError
 from probes.model import Outcome, Reason, RunReport, Verdict
-from probes.reports.wording import advice, ceiling, duration, headline, milliseconds, reasons, title
+from probes.reports.wording import advice, ceiling, duration, headline, milliseconds, place, reasons, title
 
 _ICONS: Mapping[Outcome, str] = {
     Outcome.PASSED: ":white_check_mark:",
@@ -90,7 +90,7 @@ def _lines(report: RunReport) -> Iterator[str]:
     for note in report.notes:
         yield f"> {_text(note)}"
         yield ""
-    where = f"{report.env}, {report.region}, run {report.run_id}, {report.started_at}"
+    where = f"{report.env}, {place(report)}, run {report.run_id}, {report.started_at}"
     yield f"<sub>{_text(where)}, took {duration(report.duration_s)}, {report.requests.sent} requests sent</sub>"
     yield ""
 

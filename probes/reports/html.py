@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from probes.files import write_atomically
 from probes.model import LimitUse, Outcome, Phases, RunReport, Step, Verdict
-from probes.reports.wording import advice, ceiling, duration, milliseconds, reasons, summary, times, title
+from probes.reports.wording import advice, ceiling, duration, milliseconds, place, reasons, summary, times, title
 
 _PHASES = {
     "dns_ms": "DNS",
@@ -69,6 +69,7 @@ def to_html(report: RunReport) -> str:
         title=title(report),
         summary=summary(report),
         state=str(Outcome.PASSED if report.exit_code == 0 else report.outcome),
+        place=place(report),
         phases={_css(name): label for name, label in _PHASES.items()},
         counts=_counts(report),
         advice=advice,

@@ -11,7 +11,7 @@ from typing import Any
 from probes.files import write_atomically
 from probes.model import LimitUse, Phases, Reason, RunReport, Step, Verdict
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """The second number grows with an added field, the first with any other change."""
 
 
@@ -31,6 +31,7 @@ def to_json(report: RunReport) -> dict[str, Any]:
         "run_id": report.run_id,
         "env": report.env,
         "region": report.region,
+        "region_verified": report.region_verified,
         "target": report.target,
         "started_at": report.started_at,
         "duration_s": _number(report.duration_s),

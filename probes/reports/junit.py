@@ -33,6 +33,7 @@ def _suites(report: RunReport) -> JUnitXml:
         ("run_id", report.run_id),
         ("env", report.env),
         ("region", report.region),
+        ("region_verified", str(report.region_verified).lower()),
         ("target", report.target),
         ("outcome", str(report.outcome)),
         ("exit_code", str(report.exit_code)),

@@ -145,6 +145,8 @@ class _PlainLines:
             self._say(check, f"attempt {number} ...")
 
     def finished(self, verdict: Verdict) -> None:
+        if verdict.configured_out:
+            return  # the result says so in one line
         why = f": {verdict.reason}" if verdict.reason else ""
         self._say(verdict.check, f"{verdict.outcome} in {duration(verdict.duration_s)}{why}")
 

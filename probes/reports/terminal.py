@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from probes.model import LimitUse, Outcome, Reason, RunReport, Step, Verdict
-from probes.reports.wording import advice, ceiling, duration, headline, milliseconds, reasons, times
+from probes.reports.wording import advice, ceiling, duration, headline, milliseconds, place, reasons, times
 
 STYLES: Mapping[Outcome, str] = {
     Outcome.PASSED: "green",
@@ -65,12 +65,12 @@ class _Painter:
     def parts(self) -> Iterator[RenderableType]:
         report = self.report
         yield ""
-        yield self._text(f"smokeprobe {report.target} ({report.env}, {report.region})", "bold")
+        yield self._text(f"smokeprobe {report.target} ({report.env}, {place(report)})", "bold")
         yield self._text(f"run {report.run_id}, {report.started_at}, took {duration(report.duration_s)}", "dim")
         yield ""
-        if report.verdicts:
+        if self._asked:
             yield self._table()
-        for verdict in report.verdicts:
+        for verdict in self._asked:
             for outcome, reason in reasons(verdict):
                 yield from self._reason(verdict, outcome, reason)
         yield ""
@@ -78,6 +78,10 @@ class _Painter:
         yield ""
         style = STYLES[Outcome.PASSED if report.exit_code == 0 else report.outcome]
         yield self._text(headline(report), f"bold {style}")
+
+    @property
+    def _asked(self) -> list[Verdict]:
+        return [verdict for verdict in self.report.verdicts if not verdict.configured_out]
 
     def _text(self, text: str, style: str = "") -> Text:
         return Text(clean(text, self.encoding), style, overflow="fold")
@@ -91,7 +95,7 @@ class _Painter:
         table.add_column("outcome", overflow="fold", max_width=26)
         table.add_column("time", justify="right", no_wrap=True)
         table.add_column("limit", justify="right", no_wrap=True)
-        for verdict in self.report.verdicts:
+        for verdict in self._asked:
             style = STYLES[verdict.outcome]
             table.add_row(
                 self._text(f"{self._mark(verdict.outcome)} {verdict.check}", f"bold {style}"),
@@ -141,8 +145,19 @@ class _Painter:
             facts.add_row(name, self._text(fact))
         return facts
 
+    def _left_out(self) -> dict[str, list[str]]:
+        """The checks that the configuration or a flag leaves out, by why."""
+        found: dict[str, list[str]] = {}
+        for verdict in self.report.verdicts:
+            if verdict.configured_out:
+                why = verdict.reason.rule.removeprefix("left out ") if verdict.reason else "skipped"
+                found.setdefault(why, []).append(verdict.check)
+        return found
+
     def _each_fact(self) -> Iterator[tuple[str, str]]:
         report = self.report
+        for why, names in self._left_out().items():
+            yield "left out", f"{', '.join(names)} ({why})"
         versions = sorted({verdict.target_version for verdict in report.verdicts if verdict.target_version})
         if versions:
             yield "version", ", ".join(versions)
@@ -162,8 +177,6 @@ class _Painter:
 
 
 def _outcome_words(verdict: Verdict) -> str:
-    if verdict.configured_out:
-        return f"{verdict.outcome} (left out)"
     if verdict.attempts > 1:
         flaky = " (flaky)" if verdict.flaky else ""
         return f"{verdict.outcome}{flaky}, {times(verdict.attempts, 'attempt')}"

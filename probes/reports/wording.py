@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from probes.model import Layer, LimitUse, Outcome, Reason, RunReport, Verdict
+from probes.model import LOCAL, OUR_NETWORK, Layer, LimitUse, Outcome, Reason, RunReport, Verdict
 
 _SIGNALS = {129: "SIGHUP", 130: "SIGINT", 143: "SIGTERM"}
 _NAMED = 4  # as many names as a sentence bears
@@ -25,10 +25,27 @@ _ADVICE_BY_OUTCOME = {
 }
 
 
+_ADVICE_BY_RULE = {
+    "paused: Probing is paused by hand": "Lift it with: smokeprobe resume",
+    "paused": "It ends by itself. Ask the target's owner why, if it lasts.",
+    "no ledger": "Give the probe a state directory that it can write; smokeprobe doctor names the one that it has.",
+    "no budget: Nothing is sent on limit": "The target asked for fewer requests. See who else uses the limit.",
+    "the check itself broke": "Look at the check's own code: the target was not judged.",
+    "interrupted": "",
+    "stopped": "",
+}
+"""What a reason's own words call for, whatever layer it names."""
+
+
 def advice(outcome: Outcome, reason: Reason) -> str:
     """The one thing to do first about a step that is not `passed`."""
     if outcome is Outcome.SKIPPED and (reason.layer is not Layer.BUDGET or reason.rule.startswith("left out")):
         return ""
+    if reason.rule.startswith(OUR_NETWORK):
+        return "Look at the network of the machine that ran the probe: nothing is known of the target."
+    special = next((told for begin, told in _ADVICE_BY_RULE.items() if reason.rule.startswith(begin)), None)
+    if special is not None:
+        return special
     return _ADVICE_BY_OUTCOME.get(outcome) or _ADVICE[reason.layer]
 
 
@@ -73,12 +90,20 @@ def summary(report: RunReport) -> str:
     left_out = [verdict.check for verdict in report.verdicts if verdict.configured_out]
     if left_out:
         clauses.append(f"{_names(left_out)} left out")
-    return ("nothing failed, but " if report.exit_code == 3 else "") + "; ".join(clauses)
+    if report.exit_code != 3:
+        return "; ".join(clauses)
+    return ("nothing failed, but " if report.requests.sent else "nothing was asked: ") + "; ".join(clauses)
 
 
 def title(report: RunReport) -> str:
     """The headline's first word with a capital."""
     return _word(report).capitalize()
+
+
+def place(report: RunReport) -> str:
+    """The region of a run; and where it is a mere claim, that."""
+    claimed = report.region != LOCAL and not report.region_verified
+    return f"{report.region} (unverified)" if claimed else report.region
 
 
 def duration(seconds: float) -> str:

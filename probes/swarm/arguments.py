@@ -22,6 +22,7 @@ HELP = {
     "state_dir": "Where ledger and open sessions are kept",
     "allow_degraded": "Let degraded checks pass",
     "share": "Share of the ceiling that this run draws on",
+    "status_port": "Of a master: port on the loopback for /healthz, /readyz, /metrics and /board; 0 for none",
     "once": "Run each check once, report, and quit; otherwise each runs for ever at its interval",
 }
 
@@ -45,6 +46,10 @@ def add_arguments(parser: LocustArgumentParser, **_: Any) -> None:
     add("--state-dir", "state_dir", default="", metavar="DIR")
     add("--allow-degraded", "allow_degraded", action="store_true")
     add("--share", "share", default="adhoc", metavar="NAME")
+    parser.add_argument(
+        "--status-port", type=int, default=0, metavar="PORT", env_var="SMOKEPROBE_STATUS_PORT",
+        help=HELP["status_port"], include_in_web_ui=False,
+    )  # fmt: skip
     parser.add_argument(
         "--once", action="store_true", env_var="SMOKEPROBE_ONCE", help=HELP["once"], include_in_web_ui=False
     )

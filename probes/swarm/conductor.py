@@ -15,6 +15,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from probes.checks.base import Check
+from probes.checks.control import NetworkControl
 from probes.checks.execute import execute
 from probes.checks.probe import Tally, Tools
 from probes.clients.browser import Browser
@@ -25,19 +26,20 @@ from probes.errors import LedgerError, NoBudgetError, PausedError
 from probes.files import keep_newest
 from probes.model import Layer, LimitUse, Outcome, RequestCount, Verdict
 from probes.pipeline import presentable
-from probes.safety.ledger import Authority, Ledger, open_ledger
-from probes.safety.permits import Meter, Permit
-from probes.swarm.equipment import Equipment, LedgerBrakes
+from probes.safety.permits import Meter
+from probes.swarm.desk import CLEANUP_S, Desk, permit_s
+from probes.swarm.equipment import Equipment
 from probes.swarm.see_out import see_out
 from probes.swarm.unjudged import heard_from, of_nothing_sent, unjudged
 
 AnyCheck = Check[Any]
 
-CLEANUP_S = 4.0
-"""How long after a check's own time its log-out may still be sent."""
-
 LAST_WORDS_S = 1.0
 """How long answers that are on their way may still take once nothing more is sent: they may be tokens of a log-in."""
+
+HEAD_START_S = 0.02
+"""How much later a check starts that needs nothing but the browser: others, which ask over HTTP first, do that while it
+warms up."""
 
 POLL_S = 0.25
 SCREENSHOTS_KEPT = 20
@@ -67,8 +69,8 @@ class Conductor:
     After `begin_run` all checks share one run's time; without it each run of a check has that time for itself.
     """
 
-    def __init__(self, equipment: Equipment, browser: Browser | None, no_browser: str) -> None:
-        self.equipment = equipment
+    def __init__(self, equipment: Equipment, desk: Desk, browser: Browser | None, no_browser: str) -> None:
+        self.equipment, self.desk = equipment, desk
         self._browser, self._no_browser = browser, no_browser
         settings = equipment.settings
         self.begun_at = time.monotonic()
@@ -77,30 +79,17 @@ class Conductor:
         self._http_lane = BoundedSemaphore(1)
         self._browser_lane = BoundedSemaphore(1)
         self._at_browser = ""
+        self._waiting_for_browser = 0
+        if browser is not None:
+            browser.more_to_come = lambda: self._waiting_for_browser > 0
         self._greenlets: dict[str, gevent.Greenlet[..., Verdict]] = {}
         self._over = ""
         self._sent = 0
         self._by_method: dict[str, int] = {}
         self._tally = Tally()
-        self._ledger: Ledger | None = None
-        self._authority: Authority | None = None
-        self.trouble = ""
-        self._open_ledger()
-
-    def _open_ledger(self) -> None:
-        options, settings = self.equipment.options, self.equipment.settings
-        try:
-            self._ledger = open_ledger(options.state, options.database_url)
-            self._authority = Authority(
-                self._ledger,
-                target=self.equipment.target,
-                share=options.share,
-                share_fraction=settings.shares[options.share],
-                limits=settings.rate_limits,
-                region=options.region,
-            )
-        except LedgerError as problem:
-            self.trouble = str(problem)
+        self._control = NetworkControl(
+            settings, equipment.identity, equipment.options.state / "ledger.sqlite3", BoundedSemaphore(1)
+        )
 
     def begin_run(self) -> Span:
         """Let the run's time begin; a second call changes nothing."""
@@ -178,13 +167,9 @@ class Conductor:
 
     def heed_pauses(self) -> None:
         """Watch for a pause, this process's own or another's, on behalf of the browser, which has no ledger."""
-        while self._browser is not None and self._authority is not None:
+        while self._browser is not None:
             gevent.sleep(POLL_S)
-            try:
-                paused = self._authority.paused()
-            except LedgerError as problem:
-                paused = PausedError(problem.message, None)
-            if paused is not None:
+            if paused := self.desk.paused():
                 self._browser.stop(paused.message)
 
     def close(self) -> None:
@@ -198,28 +183,13 @@ class Conductor:
         return RequestCount(self._sent, self._tally.blocked, dict(self._by_method))
 
     def limits_used(self) -> tuple[LimitUse, ...]:
-        """The worst window of each limit during this run, all processes of this machine counted."""
-        settings = self.equipment.settings
-        limits = settings.rate_limits
-        peaks: dict[str, int] = {}
-        if self._ledger is not None:
-            try:
-                limits = self._ledger.lowered(self.equipment.target, limits)
-                peaks = self._ledger.peaks(self.equipment.target, limits, time.monotonic() - self.begun_at + 1.0)
-            except LedgerError as problem:
-                self.trouble = str(problem)
-        return tuple(
-            LimitUse(
-                limit.name, limit.requests, limit.window_s,
-                float(limit.ceiling) if limit.ceiling else round(limit.window_s / limit.hold_s, 3),
-                peaks.get(limit.name, 0),
-            )
-            for limit in limits
-        )  # fmt: skip
+        """The worst window of each limit since this conductor was made."""
+        return self.desk.limits_used(self.begun_at)
 
     def _run(self, name: str, progress: Progress, span: Span) -> Verdict:
         """The verdict, redacted: Locust's own statistics, files and pages show what it says too."""
-        return presentable(self._run_unredacted(name, progress, span), self.equipment.redactor)
+        verdict = self._control.judged(self._run_unredacted(name, progress, span), span.ends)
+        return presentable(verdict, self.equipment.redactor)
 
     def _run_unredacted(self, name: str, progress: Progress, span: Span) -> Verdict:
         if why := self.equipment.left_out.get(name):
@@ -243,17 +213,20 @@ class Conductor:
         Nothing is held while waiting for room, so that a check without budget keeps no other one waiting.
         """
         told = False
+        if check.browser:
+            gevent.sleep(HEAD_START_S)
         while True:
             with self._lanes(check):
                 try:
-                    permit = self._grant(check, span)
+                    left_s = max(0.1, span.ends.remaining())
+                    meter = self.desk.grant(check, permit_s(check, self.equipment.settings, left_s))
                 except NoBudgetError as empty:
                     wait_s = max(POLL_S, min(empty.retry_in_s, 1.0))
                     if span.ends.remaining() < max(wait_s, min(empty.retry_in_s, 1e6)):
                         raise
                     note = f"{check.name} waits for budget: {empty.message}"
                 else:
-                    return self._execute(check, permit, progress, span)
+                    return self._execute(check, meter, progress, span)
             if not told:
                 progress.note(self.equipment.redactor.text(note))
                 told = True
@@ -264,52 +237,34 @@ class Conductor:
         """Wait for what only one check may use at a time: the browser first, which others keep for longest."""
         with ExitStack() as lanes:
             if check.uses_browser and self._browser is not None:
-                lanes.enter_context(self._browser_lane)
+                self._waiting_for_browser += 1
+                try:
+                    lanes.enter_context(self._browser_lane)
+                finally:
+                    self._waiting_for_browser -= 1
                 self._at_browser = check.name
             if not check.browser:
                 lanes.enter_context(self._http_lane)
             yield
 
-    def _grant(self, check: AnyCheck, span: Span) -> Permit:
-        if self._authority is None:
-            raise LedgerError(self.trouble)
-        own, cleanup = check.quota()
-        return self._authority.grant(
-            check.name, quota=own, cleanup=cleanup, account=check.account,
-            deadline_s=self._permit_s(check, span), cleanup_s=CLEANUP_S,
-        )  # fmt: skip
-
-    def _execute(self, check: AnyCheck, permit: Permit, progress: Progress, span: Span) -> Verdict:
-        assert self._authority is not None  # noqa: S101 - it has granted the permit
-        meter = self._authority.meter(permit)
+    def _execute(self, check: AnyCheck, meter: Meter, progress: Progress, span: Span) -> Verdict:
         try:
             tools = self._tools(check, meter, span)
             verdict = execute(check, tools, lambda number: progress.attempt(check.name, number))
             return verdict if meter.usage().sent else of_nothing_sent(verdict)
         finally:
-            self._settle(permit, meter)
+            self._count(meter)
+            self.desk.settle(meter)
 
-    def _permit_s(self, check: AnyCheck, span: Span) -> float:
-        """How long a permit must last: the check's own time, and where requests wait for each other, all there is."""
-        spaced = any(limit.spaced for limit in self.equipment.settings.rate_limits)
-        left = max(0.1, span.ends.remaining())
-        return left if spaced else min(left, check.options.timeout + 0.5)
-
-    def _settle(self, permit: Permit, meter: Meter) -> None:
+    def _count(self, meter: Meter) -> None:
         usage = meter.usage()
         self._sent += usage.sent
         for method, count in usage.by_method.items():
             self._by_method[method] = self._by_method.get(method, 0) + count
-        try:
-            if self._authority is not None:
-                self._authority.settle(permit, meter)
-        except LedgerError as problem:  # the reservation then counts wholly until its end: less is sent, not more
-            self.trouble = str(problem)
 
     def _tools(self, check: AnyCheck, meter: Meter, span: Span) -> Tools:
         equipment = self.equipment
-        assert self._ledger is not None and self._authority is not None  # noqa: S101, PT018 - _run_on_permit has looked
-        brakes = LedgerBrakes(self._ledger, self._authority, equipment.settings, equipment.target)
+        brakes = self.desk.brakes
         shots = equipment.options.state / "screenshots"
 
         def new_client(deadline: Deadline) -> HttpClient:

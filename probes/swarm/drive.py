@@ -1,4 +1,4 @@
-"""`smokeprobe run`: the same locustfile, by Locust's own main, quietly, and gone as soon as all is said."""
+"""`smokeprobe run`, `master` and `worker`: the locustfile by Locust's own main, quietly, and gone once all is said."""
 
 from __future__ import annotations
 
@@ -15,21 +15,35 @@ from probes.swarm.prewarm import prewarm
 
 def drive(options: RunOptions) -> NoReturn:
     """Run all checks once. Ends the process with the run's exit code."""
-    # what is meant for Locust's own command is not meant for us, and our options have been read
+    _forget_options()
+    prewarm(options)
+    # Locust's own statistics are not what this is about; its warnings still show
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    _locust("scheduled.conf", options, ())
+
+
+def serve(conf: str, options: RunOptions, more: tuple[str, ...]) -> NoReturn:
+    """Be a master or a worker, as `conf` has it, until somebody ends it; `more` goes to Locust as it is."""
+    _forget_options()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _locust(conf, options, more)
+
+
+def _forget_options() -> None:
+    """What is meant for Locust's own command is not meant for us, and our options have been read."""
     for name in [name for name in os.environ if name.startswith("LOCUST_") or name in ENVIRONMENT.values()]:
         del os.environ[name]
-    prewarm(options)
 
+
+def _locust(conf: str, options: RunOptions, more: tuple[str, ...]) -> NoReturn:
     from locust.main import main
 
     from probes.swarm.arguments import arguments_for
 
-    # Locust's own statistics are not what this is about; its warnings still show
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     logging.getLogger("locust").setLevel(logging.ERROR)
     locustfile = str(shipped("locustfiles") / "production_smoke.py")
-    conf = str(shipped("config") / "locust" / "scheduled.conf")
-    sys.argv = ["locust", "-f", locustfile, "--config", conf, "--skip-log-setup", *arguments_for(options)]
+    file = str(shipped("config") / "locust" / conf)
+    sys.argv = ["locust", "-f", locustfile, "--config", file, "--skip-log-setup", *arguments_for(options), *more]
     try:
         main()
     except SystemExit as end:

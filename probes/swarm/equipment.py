@@ -14,11 +14,10 @@ from probes.clients.answers import Refusal
 from probes.clients.http import Identity
 from probes.config.models import Settings
 from probes.config.rules import guard_rules, user_agent
-from probes.errors import ConfigError, PausedError
+from probes.errors import ConfigError
 from probes.options import RunOptions
 from probes.plan import problems_of
 from probes.safety.guard import Guard
-from probes.safety.ledger import Authority, Ledger
 from probes.safety.redact import Redactor
 
 
@@ -48,8 +47,11 @@ class Equipment:
         return self.guard.rules.origin
 
 
-def equip(options: RunOptions, environ: Mapping[str, str] = os.environ) -> Equipment:
-    """Load and check everything that a run needs. Raises ConfigError with every mistake; nothing is sent."""
+def equip(options: RunOptions, environ: Mapping[str, str] = os.environ, *, sends: bool = True) -> Equipment:
+    """Load and check everything that a run needs. Raises ConfigError with every mistake; nothing is sent.
+
+    A master `sends` nothing itself, so it is given no secret.
+    """
     settings = load_settings(options.source)
     checks = build_checks(settings, options.source.path)
     problems = list(problems_of(settings, checks, options.share, options.region))
@@ -61,8 +63,9 @@ def equip(options: RunOptions, environ: Mapping[str, str] = os.environ) -> Equip
     left_out = _left_out(options, checks, settings)
     redactor = Redactor()
     redactor.allow(rules.origin)
-    accounts = _accounts(settings, [check for name, check in checks.items() if name not in left_out], environ, redactor)
-    edge = edge_header(settings, environ)
+    needed = [check for name, check in checks.items() if sends and name not in left_out]
+    accounts = _accounts(settings, needed, environ, redactor)
+    edge = edge_header(settings, environ) if sends else None
     if edge:
         redactor.learn(edge[1], "edge header")
     identity = Identity(uuid.uuid4().hex, user_agent(settings), edge)
@@ -111,32 +114,3 @@ def _accounts(
     if problems:
         raise ConfigError("A secret is missing:", tuple(problems))
     return found
-
-
-class LedgerBrakes:
-    """What the target's answers ask for, taken into the ledger, where every process of this machine heeds it."""
-
-    def __init__(self, ledger: Ledger, authority: Authority, settings: Settings, target: str) -> None:
-        self._ledger, self._authority, self._settings, self._target = ledger, authority, settings, target
-
-    def paused(self) -> PausedError | None:
-        """The pause that holds now, if any."""
-        return self._authority.paused()
-
-    def asked_to_pause(self, seconds: float) -> None:
-        """The target's owner wants no probe for so long: everything but log-outs stops at once."""
-        why = f"the target asked for a pause of {seconds:.0f} s (X-Smokeprobe-Pause)"
-        self._ledger.pause(self._target, seconds, why, "target")
-        self._authority.stop_all(why)
-
-    def asked_to_slow_down(self, method: str, path: str, seconds: float) -> None:
-        """A call was throttled: nothing but log-outs on any limit that covers it, under whatever permit, until then."""
-        limits = [limit for limit in self._settings.rate_limits if limit.covers_call(method, path)]
-        self._ledger.back_off(self._target, limits, seconds, f"the target asked to slow down for {seconds:.0f} s")
-
-    def limit_seen(self, method: str, path: str, requests_per_window: int) -> None:
-        """A live header speaks of the limit that names this call most exactly; it can only lower the ceiling."""
-        covering = [limit for limit in self._settings.rate_limits if limit.covers_call(method, path)]
-        exact = [limit for limit in covering if any(call.path == path for call in limit.covers)]
-        for limit in (exact or covering)[:1]:
-            self._ledger.observe(self._target, limit, requests_per_window)

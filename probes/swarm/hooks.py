@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
+from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 import locust
 from locust.argument_parser import get_parser
 
-from probes.clients.browser import Browser, BrowserError
-from probes.clients.chromium import ChromiumMissingError, find_chromium
-from probes.config.rules import user_agent
-from probes.errors import ConfigError
+from probes.errors import SmokeprobeError
 from probes.files import refuse_folder
-from probes.options import forget_empty
+from probes.options import RunOptions, forget_empty
 from probes.swarm.arguments import add_arguments, options_from
-from probes.swarm.equipment import Equipment, equip
-from probes.swarm.prewarm import PREWARMED
+from probes.swarm.equipment import equip
+from probes.swarm.fleet import check_address, fleet_key
+from probes.swarm.master import MasterSession
 from probes.swarm.session import SmokeSession
-from probes.swarm.signals import remember
+from probes.swarm.signals import forget, remember
 from probes.swarm.silence import guard_output, outlast_output
+from probes.swarm.worker import WorkerSession
 
 if TYPE_CHECKING:
     from locust.env import Environment
 
 
-def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession:
+def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSession | MasterSession:
     """Make the session that a locustfile's users belong to; `only_kinds` leaves out all other kinds of checks.
 
-    A wrong configuration is said on one screen, and ends the process with exit code 2.
+    It is a run's own, a worker's or a master's, by Locust's options. A wrong configuration is said on one screen, and
+    ends the process with exit code 2.
     """
     remember()
     outlast_output()
@@ -41,16 +41,18 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession:
     try:
         for file in (options.json_file, options.junit_file, options.html_file):
             refuse_folder(file)
-        equipment = equip(options)
-    except ConfigError as problem:
+        session = _session(parsed, options, only_kinds)
+    except SmokeprobeError as problem:
         sys.stderr.write(f"{problem}\n")
         sys.exit(2)
-    session = SmokeSession(equipment, once=parsed.once, only_kinds=only_kinds)
 
     def begin(environment: Environment, **_: Any) -> None:
-        guard_output(equipment.redactor)
-        browser, why_not = start_browser(equipment, session.chosen(environment))
-        session.begin(environment, browser, why_not)
+        guard_output(session.equipment.redactor)
+        try:
+            session.begin(environment)
+        except SmokeprobeError as problem:
+            sys.stderr.write(f"{problem}\n")
+            sys.exit(2)
 
     def end(environment: Environment, **_: Any) -> None:
         session.end(environment)
@@ -60,22 +62,18 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession:
     return session
 
 
-def start_browser(equipment: Equipment, checks: frozenset[str]) -> tuple[Browser | None, str]:
-    """A browser that warms up while we go on, or why there is none."""
-    wanted = [equipment.checks[name] for name in checks if name not in equipment.left_out]
-    prewarmed = PREWARMED.get()
-    if equipment.options.no_browser:
-        return None, "left out by --no-browser"
-    if not any(check.uses_browser for check in wanted):
-        if prewarmed is not None:
-            prewarmed.close()
-        return None, ""
-    if prewarmed is not None:
-        return prewarmed, ""
-    try:
-        chromium = find_chromium(os.environ)
-        browser = Browser(chromium, equipment.guard.rules, user_agent_suffix=user_agent(equipment.settings))
-    except (ChromiumMissingError, BrowserError) as problem:
-        return None, str(problem)
-    atexit.register(browser.close)  # where the run does not come so far as to close it
-    return browser, ""
+def _session(
+    parsed: Namespace, options: RunOptions, only_kinds: frozenset[str]
+) -> SmokeSession | WorkerSession | MasterSession:
+    """Raises ConfigError, and LedgerError where a master has no ledger."""
+    if parsed.master:
+        key = fleet_key(os.environ)
+        check_address(parsed.master_bind_host, key, "--master-bind-host")
+        forget()
+        return MasterSession(equip(options, sends=False), key, parsed.status_port)
+    if parsed.worker:
+        key = fleet_key(os.environ)
+        check_address(parsed.master_host, key, "--master-host")
+        forget()
+        return WorkerSession(equip(options), key)
+    return SmokeSession(equip(options), once=parsed.once, only_kinds=only_kinds)

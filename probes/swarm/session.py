@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -12,14 +13,16 @@ import gevent
 from gevent.event import Event
 from rich.console import Console
 
-from probes.clients.browser import Browser
 from probes.errors import SmokeprobeError
 from probes.model import Layer, Outcome, Verdict
-from probes.pipeline import Pipeline, Readers, RunFacts, decode, publish
+from probes.pipeline import Pipeline, Readers, RunFacts, decode, encode, publish
+from probes.regions import LONGEST_S, VerifiedRegion, verify_region
 from probes.reports.progress import live
 from probes.swarm.conductor import Conductor
+from probes.swarm.desk import LedgerDesk
 from probes.swarm.dispatcher import OneUserPerCheck
 from probes.swarm.equipment import Equipment
+from probes.swarm.prewarm import start_browser
 from probes.swarm.signals import remembered, stopping_signals
 from probes.swarm.unjudged import unjudged
 
@@ -46,16 +49,21 @@ class SmokeSession:
         self._pipeline = Pipeline(self.checks, equipment.redactor, self._progress)
         self._started_at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         self._conductor: Conductor | None = None
+        self._environment: Environment | None = None
+        self._region: gevent.Greenlet[..., VerifiedRegion] | None = None
         self._signal = 0
         self._timed = False
         self._ending = False
         self._ended = Event()
         self._greenlets: list[gevent.Greenlet[..., Any]] = []
 
-    def begin(self, environment: Environment, browser: Browser | None, no_browser: str) -> None:
+    def begin(self, environment: Environment) -> None:
         """Listener's work at Locust's `init`: clamp the users, take verdicts, mind the time and the signals."""
+        self._environment = environment
         environment.dispatcher_class = OneUserPerCheck  # before Locust makes its dispatcher, at the first start
-        self._conductor = Conductor(self.equipment, browser, no_browser)
+        browser, no_browser = start_browser(self.equipment, self.chosen(environment), at_once=True)
+        self._conductor = Conductor(self.equipment, LedgerDesk(self.equipment), browser, no_browser)
+        self._region = gevent.spawn(verify_region, self.equipment.options.region, self.equipment.settings, os.environ)
         _runner(environment).register_message(VERDICT_MESSAGE, self._on_verdict)
         for number in stopping_signals():
             gevent.signal_handler(number, self._on_signal, number, environment)
@@ -78,8 +86,14 @@ class SmokeSession:
         """Run a check to its verdict; None where it has had its turn already, however often users are dispatched."""
         if self._conductor is None or (self.once and name not in self._pipeline.missing):
             return None
-        self._progress.started(name)
+        if name not in self.equipment.left_out:
+            self._progress.started(name)
         return self._conductor.run_check(name, self._progress)
+
+    def tell(self, verdict: Verdict | None, name: str) -> None:  # noqa: ARG002 - a worker needs it
+        """Send a verdict to ourselves: Locust's own way, which is the same under a master."""
+        if verdict is not None and self._environment is not None:
+            _runner(self._environment).send_message(VERDICT_MESSAGE, encode(verdict))
 
     def end(self, environment: Environment) -> None:
         """Listener's work at `quitting`: log-outs first, then the report, in every case; sets the exit code."""
@@ -118,7 +132,15 @@ class SmokeSession:
             rate_limits=conductor.limits_used(),
             requests=conductor.requests(),
             signal=self._signal,
+            region_verified=self._region_verified(),
         )
+
+    def _region_verified(self) -> bool:
+        """What has been asked beside the run; where it ended at once, nobody waits for more than that takes."""
+        if self._region is None:
+            return False
+        self._region.join(timeout=LONGEST_S)
+        return self._region.value is not None and self._region.value.verified
 
     def _on_verdict(self, environment: Environment, msg: Any, **_: Any) -> None:
         data: Mapping[str, Any] = msg.data

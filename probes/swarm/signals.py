@@ -27,6 +27,13 @@ def remember() -> None:
             signal.signal(number, memory)
 
 
+def forget() -> None:
+    """Let signals end this process at once again: it has begun nothing that it would have to see to its end."""
+    for number in ENDING:
+        if isinstance(signal.getsignal(number), Memory):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
 def remembered() -> int:
     """The signal that has come since `remember`; 0 if none."""
     handlers = (signal.getsignal(number) for number in ENDING)

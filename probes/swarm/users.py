@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import logging
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
+import gevent
 from locust import User, constant, task
 from locust.exception import StopUser
 from locust.user.users import UserMeta
 
 from probes.errors import SmokeprobeError
 from probes.model import Outcome, Step, Verdict
-from probes.pipeline import encode
-from probes.swarm.session import VERDICT_MESSAGE, SmokeSession, class_name
+from probes.swarm.equipment import Equipment
+from probes.swarm.session import class_name
 
 
 class StepFailedError(SmokeprobeError):
     """What Locust's statistics show of a step that did not pass."""
+
+
+class Session(Protocol):
+    """What a user belongs to: a run, or a worker."""
+
+    equipment: Equipment
+    once: bool
+    checks: tuple[str, ...]
+
+    def run_check(self, name: str) -> Verdict | None:
+        """Run a check to its verdict; None where there is nothing to tell."""
+
+    def tell(self, verdict: Verdict | None, name: str) -> None:
+        """Send a verdict to whoever collects it."""
 
 
 class _Configured(UserMeta):
@@ -33,32 +48,28 @@ class ProbeUser(User, metaclass=_Configured):
 
     abstract = True
     fixed_count = 1
-    session: ClassVar[SmokeSession]
+    session: ClassVar[Session]
     check: ClassVar[str]
 
     @task
     def probe(self) -> None:
         """Run the check and send its verdict."""
-        verdict = None
         try:
             verdict = self.session.run_check(self.check)
-            if verdict is not None:
-                self._tell(verdict)
+            for step in verdict.steps if verdict is not None else ():
+                self._fire(step)
+            self.session.tell(verdict, self.check)
         except Exception as problem:  # noqa: BLE001 - Locust would show it as it is, and run the task again at once
             text = self.session.equipment.redactor.text(f"{type(problem).__name__}: {problem}")
             logging.getLogger(__name__).error("the user of check %s broke: %s", self.check, text)  # noqa: TRY400 - that is all
-        if verdict is None or self.session.once:
+            gevent.sleep(1.0)  # whatever it is, it may be there again at once
+        if self.session.once:
             raise StopUser
 
-    def _tell(self, verdict: Verdict) -> None:
-        for step in verdict.steps:
-            self._fire(verdict, step)
-        self.environment.runner.send_message(VERDICT_MESSAGE, encode(verdict))
-
-    def _fire(self, verdict: Verdict, step: Step) -> None:
+    def _fire(self, step: Step) -> None:
         bad = step.outcome not in {Outcome.PASSED, Outcome.SKIPPED}
         self.environment.events.request.fire(
-            request_type=verdict.check,
+            request_type=self.check,
             name=step.name,
             response_time=step.judged_ms if step.judged_ms is not None else step.duration_ms,
             response_length=step.bytes_received,
@@ -67,7 +78,7 @@ class ProbeUser(User, metaclass=_Configured):
         )
 
 
-def probe_classes(session: SmokeSession) -> dict[str, type[ProbeUser]]:
+def probe_classes(session: Session) -> dict[str, type[ProbeUser]]:
     """A user class for each check of the session: Locust wants classes, and only the configuration knows which."""
     settings = session.equipment.settings
     classes = {}

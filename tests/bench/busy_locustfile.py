@@ -21,14 +21,13 @@ from probes.swarm.users import probe_classes
 
 
 class Recorder:
-    """What users see of a session, written down as it passes by."""
+    """Stands before a session's `run_check`, and writes down what passes by."""
 
     def __init__(self, session: SmokeSession, path: Path, check: str, verdicts: int) -> None:
-        self._session, self._path = session, path
+        self._ask, self._path = session.run_check, path
         self._check, self._left = check, verdicts
         self._unseen = set(session.checks)
         self._environment: Environment | None = None
-        self.once = session.once
 
     def begin(self, environment: Environment, **_: Any) -> None:
         """Listen to Locust's `init`."""
@@ -36,7 +35,7 @@ class Recorder:
 
     def run_check(self, name: str) -> Verdict | None:
         """The session's verdict."""
-        verdict = self._session.run_check(name)
+        verdict = self._ask(name)
         if verdict is not None:
             line = [verdict.check, verdict.outcome, [_times(step) for step in verdict.steps]]
             with self._path.open("a") as file:
@@ -57,14 +56,14 @@ def _times(step: Step) -> list[Any]:
 def recorded_classes() -> dict[str, Any]:
     """The session's users, with its recorder in between."""
     session = install()
+    if not isinstance(session, SmokeSession):
+        raise TypeError("this is for a run of one process")
     names = ("BENCH_RECORD", "BENCH_CHECK", "BENCH_VERDICTS")
     path, check, verdicts = (os.environ[name] for name in names)
     recorder = Recorder(session, Path(path), check, int(verdicts))
     locust.events.init.add_listener(recorder.begin)
-    classes = probe_classes(session)
-    for user_class in classes.values():
-        user_class.session = recorder  # type: ignore[assignment]  # as much of one as users see
-    return classes
+    session.run_check = recorder.run_check  # type: ignore[method-assign]
+    return dict(probe_classes(session))
 
 
 globals().update(recorded_classes())

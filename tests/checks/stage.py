@@ -20,11 +20,11 @@ from probes.config.models import Settings
 from probes.config.rules import guard_rules
 from probes.deadline import Deadline
 from probes.model import Outcome, Step, Verdict
+from probes.safety.brakes import LedgerBrakes
 from probes.safety.guard import Guard
 from probes.safety.ledger import Authority, open_ledger
 from probes.safety.permits import Usage
 from probes.safety.redact import Redactor
-from probes.swarm.equipment import LedgerBrakes
 
 RUN_ID = "fedcba9876543210" * 2
 MakeClient = Callable[..., HttpClient]
@@ -88,7 +88,7 @@ class Stage:
             "tested", quota=own, cleanup=cleanup, account=check.account, deadline_s=timeout_s + 0.5, cleanup_s=4.0
         )
         meter = authority.meter(permit)
-        brakes = LedgerBrakes(ledger, authority, settings, self.url)
+        brakes = LedgerBrakes(ledger, authority, settings.rate_limits, self.url)
         refusals = tuple(Refusal(rule.status, rule.content_type) for rule in settings.throttled_when)
         guard, identity = Guard(guard_rules(settings)), Identity(RUN_ID, "smokeprobe/test (+https://example.com)")
         tools = Tools(

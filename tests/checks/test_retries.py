@@ -266,7 +266,7 @@ def test_a_check_that_breaks_has_a_verdict_all_the_same(tmp_path: Path) -> None:
         stage = Stage(tmp_path, server.url)
         verdict = stage.run({"attempts": 1}, "mine", extensions=["mine.py"], limits={})
     assert verdict.outcome is Outcome.ERROR
-    assert reason(verdict) == "check (http): the check itself broke: KeyError"
+    assert reason(verdict) == "check (http): the check itself broke: KeyError at mine.py:7"
 
 
 def test_a_whole_check_stays_within_its_quota(tmp_path: Path) -> None:

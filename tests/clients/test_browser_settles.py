@@ -68,3 +68,16 @@ def test_a_call_that_nobody_has_declared_may_stay_open(servers: tuple[Recorder, 
     assert "/late" in target.paths()
     assert result.ok
     assert result.failed == ()
+
+
+def test_what_a_page_asks_for_as_it_is_closed_is_not_the_next_journeys(
+    servers: tuple[Recorder, Browser], target: Recorder
+) -> None:
+    """It asks all the time, so that something is on its way whenever the tab is closed."""
+    target.holds["/late"].set()
+    target.pages["/"] = Answer("<h1>Home</h1><script>setInterval(() => fetch('/late').catch(() => {}), 4)</script>")
+    _, browser = servers
+    for _ in range(6):
+        browser.run(replace(journey(target.origin, Goto("open", "/")), element_timeout_s=0.1))
+        following = browser.run(journey(target.origin, Goto("open", "/next")))
+        assert (following.sent, following.over_quota) == (1, ())

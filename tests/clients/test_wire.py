@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import resource
 import socket
 import ssl
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 import trustme
 
-from probes.clients import wire
+from probes.clients import line, wire
 from probes.clients.http import LARGEST_BODY
 from probes.model import Layer, Phases
 from tests.clients.http_help import WITHIN_S, failure, overran_s, rig
@@ -112,6 +113,18 @@ def test_refused() -> None:
     with refusing_port() as port:
         problem = failure(rig(f"http://127.0.0.1:{port}").get)
     assert (problem.layer, problem.message, problem.timed_out) == (Layer.CONNECT, "connection refused", False)
+
+
+@pytest.mark.parametrize("kind", [ConnectionResetError, BrokenPipeError])
+def test_a_connection_that_is_reset_while_it_is_made(kind: type[OSError], monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server can be told to do this each time: it has to be between two packets of a handshake."""
+
+    def reset(*_: object) -> socket.socket:
+        raise kind(errno.ECONNRESET, "Connection reset by peer")
+
+    monkeypatch.setattr(line, "_connected", reset)
+    error = failure(rig("http://127.0.0.1:9").get)
+    assert (error.layer, error.message) == (Layer.CONNECT, "connection reset by peer")
 
 
 def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:

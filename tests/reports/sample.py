@@ -95,6 +95,7 @@ def report(outcome: Outcome, exit_code: int, *verdicts: Verdict) -> RunReport:
         run_id="01JHX3-7Q",
         env="production",
         region="us-east-1",
+        region_verified=True,
         target="https://shop.example.com",
         started_at="2024-01-27T10:00:00Z",
         duration_s=2.13,

@@ -94,3 +94,8 @@ def test_annotations_are_printed_in_github_actions_only(environ: dict[str, str],
     stream = io.StringIO()
     print_annotations(sample.MIXED, environ, stream)
     assert len(stream.getvalue().splitlines()) == lines
+
+
+def test_a_region_that_nothing_bears_out() -> None:
+    assert "us-east-1 (unverified)" in _html(replace(sample.PASSED, region_verified=False))
+    assert "(unverified)" not in _html(sample.PASSED)

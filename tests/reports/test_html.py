@@ -119,3 +119,9 @@ def test_a_run_without_checks_is_shown(page: Page, tmp_path: Path) -> None:
     _open(page, sample.EMPTY, tmp_path)
     assert "Inconclusive" in page.inner_text("h1")
     assert "The ledger is read-only." in page.inner_text("main")
+
+
+def test_a_region_that_nothing_bears_out() -> None:
+    document = to_html(replace(sample.PASSED, region_verified=False))
+    assert document.count("us-east-1 (unverified)") == 2
+    assert "(unverified)" not in to_html(sample.PASSED)

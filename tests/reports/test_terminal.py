@@ -74,7 +74,7 @@ def test_every_reason_is_there_in_words(encoding: str) -> None:
     for part in (
         "health failed: GET /api/v1/status (http): status code expected 200, got 503 request 6ba7b810",
         "trace 4bf92f3577b34da6a3ce929d0e0e4736 Look the request up in the target's log",
-        "homepage skipped: homepage (browser): left out by --no-browser",
+        "left out homepage (by --no-browser)",
         "login error: login (account): the account basic is locked until 2024-01-27T10:30:00Z See whether",
         "got 429, retry after 60 s The target asked for fewer requests",
         "api degraded: GET /api/v1/test (http): time to first byte expected at most 200 ms, got 312 ms",
@@ -107,3 +107,7 @@ def test_a_second_reason_is_told_too() -> None:
 def test_an_expired_certificate_is_said() -> None:
     verdict = replace(sample.HEALTH, certificate_days=-2.0)
     assert "certificate  expired" in _printed(sample.report(Outcome.FAILED, 1, verdict))
+
+
+def test_a_region_that_nothing_bears_out() -> None:
+    assert "(production, us-east-1 (unverified))" in _printed(replace(sample.PASSED, region_verified=False))

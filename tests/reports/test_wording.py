@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from probes.model import Layer, Outcome, Reason, RunReport, Verdict
-from probes.reports.wording import advice, duration, headline, milliseconds
+from probes.model import OUR_NETWORK, Layer, Outcome, Reason, RunReport, Verdict
+from probes.reports.wording import advice, duration, headline, milliseconds, place
 from tests.reports import sample
 
 
@@ -77,3 +77,20 @@ def test_times_are_short() -> None:
     shown = ("", "0.0 ms", "3.1 ms", "9.9 ms", "10 ms", "100 ms", "999 ms", "1.00 s", "12.35 s")
     assert tuple(map(milliseconds, values)) == shown
     assert [duration(seconds) for seconds in (0.0, 0.031, 0.2, 2.13)] == ["0 ms", "31 ms", "0.2 s", "2.1 s"]
+
+
+@pytest.mark.parametrize(
+    ("region", "verified", "shown"),
+    [
+        ("us-east-1", True, "us-east-1"),
+        ("us-east-1", False, "us-east-1 (unverified)"),
+        ("local", False, "local"),
+    ],
+)
+def test_a_region_that_nothing_bears_out_is_called_so(region: str, *, verified: bool, shown: str) -> None:
+    assert place(replace(sample.PASSED, region=region, region_verified=verified)) == shown
+
+
+def test_where_our_own_network_is_down_nobody_is_sent_to_the_target() -> None:
+    reason = Reason("edge", Layer.CONNECT, OUR_NETWORK + "no connection within 6.0 s", unanswered=True)
+    assert "the machine that ran the probe" in advice(Outcome.ERROR, reason)

@@ -22,6 +22,7 @@ from probes.reports.progress import Progress, live
 from probes.starter import starter_configuration
 from probes.swarm import conductor as conducting
 from probes.swarm.conductor import Conductor
+from probes.swarm.desk import LedgerDesk
 from probes.swarm.equipment import equip
 from tests.clients.raw_server import OK, RawServer, always
 
@@ -36,7 +37,8 @@ def server() -> Iterator[RawServer]:
 def conductor(server: RawServer, tmp_path: Path) -> Conductor:
     config = tmp_path / "c.yaml"
     config.write_text(starter_configuration(server.url))
-    return Conductor(equip(RunOptions(config=str(config), state_dir=str(tmp_path / "state")), {}), None, "")
+    equipment = equip(RunOptions(config=str(config), state_dir=str(tmp_path / "state")), {})
+    return Conductor(equipment, LedgerDesk(equipment), None, "")
 
 
 @pytest.fixture

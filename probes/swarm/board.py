@@ -1,0 +1,87 @@
+"""What a master knows of each region and check: the last verdict, the last runs, and since when there is no data."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from probes.model import Outcome, Verdict
+
+RUNS_KEPT = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One verdict, or `no data` where none came, as it is shown among the last runs."""
+
+    at: str
+    outcome: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Cell:
+    """A check in a region. `no_data` says why there is nothing newer than `verdict`, or nothing."""
+
+    region: str
+    check: str
+    verdict: Verdict | None = None
+    at: float = 0.0  # when it came, by the clock that the board is told
+    no_data: str = ""
+    runs: deque[Run] = field(default_factory=lambda: deque(maxlen=RUNS_KEPT))
+
+
+class Board:
+    """All cells, by region and check."""
+
+    def __init__(self, checks: tuple[str, ...]) -> None:
+        self._checks = checks
+        self._cells: dict[tuple[str, str], Cell] = {}
+
+    def add_region(self, region: str) -> None:
+        """Show a region, whether anything is known of it or not."""
+        for check in self._checks:
+            self._cells.setdefault((region, check), Cell(region, check, no_data="nothing yet"))
+
+    def judged(self, region: str, verdict: Verdict, now: float) -> None:
+        """A verdict has come; it is redacted already."""
+        cell = self._cell(region, verdict.check)
+        cell.verdict, cell.at, cell.no_data = verdict, now, ""
+        reason = "" if verdict.outcome is Outcome.PASSED or verdict.reason is None else str(verdict.reason)
+        cell.runs.append(Run(_now(), str(verdict.outcome), reason))
+
+    def not_judged(self, region: str, check: str, why: str) -> None:
+        """An occasion has passed without a verdict."""
+        cell = self._cell(region, check)
+        cell.no_data = why
+        cell.runs.append(Run(_now(), "no data", why))
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell, region by region in the order in which they were added."""
+        return tuple(self._cells.values())
+
+    def to_json(self, now: float) -> list[dict[str, Any]]:
+        """As JSON-able values: for each cell its outcome, its age in seconds, its reason and its last runs."""
+        return [
+            {
+                "region": cell.region,
+                "check": cell.check,
+                "outcome": "no data" if cell.no_data else str(cell.verdict.outcome if cell.verdict else "no data"),
+                "age_s": round(now - cell.at, 1) if cell.verdict else None,
+                "duration_s": round(cell.verdict.duration_s, 3) if cell.verdict else None,
+                "reason": cell.no_data or (str(cell.verdict.reason or "") if cell.verdict else ""),
+                "runs": [{"at": run.at, "outcome": run.outcome, "detail": run.detail} for run in cell.runs],
+            }
+            for cell in self.cells
+        ]
+
+    def _cell(self, region: str, check: str) -> Cell:
+        self.add_region(region)
+        return self._cells.setdefault((region, check), Cell(region, check))
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

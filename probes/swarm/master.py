@@ -1,0 +1,257 @@
+"""A region's master: plans the ticks, gives each to one worker on one permit, and gathers what comes of them."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from pydantic import ValidationError
+
+from probes.errors import SmokeprobeError
+from probes.model import Verdict
+from probes.pipeline import decode, presentable
+from probes.safety.permits import Usage, boot_clock
+from probes.swarm.board import Board
+from probes.swarm.dispatcher import OneUserPerCheckAndWorker
+from probes.swarm.equipment import Equipment
+from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
+from probes.swarm.grants import LedgerGrants
+from probes.swarm.link import MasterLinks
+from probes.swarm.link_session import Received
+from probes.swarm.schedule import Schedule
+from probes.swarm.status import Status, serve_status
+from probes.swarm.ticks import NoData, Ticks
+
+if TYPE_CHECKING:
+    from gevent.pywsgi import WSGIServer
+    from locust.env import Environment
+    from locust.runners import MasterRunner
+
+LOST_S = 12.0
+"""A worker that was not heard of for so long is lost; what it has under way may still come."""
+
+DRAIN_S = 8.0
+"""How long a master that ends waits for the verdicts of what is under way."""
+
+HEARD_KEPT = 4096
+"""Of so many ticks it is remembered that their verdict was counted."""
+
+log = logging.getLogger(__name__)
+
+
+class MasterSession:
+    """Holds a master together. It runs no check itself."""
+
+    once = False
+
+    def __init__(self, equipment: Equipment, key: bytes, status_port: int = 0) -> None:
+        self.equipment = equipment
+        self.checks = tuple(name for name in equipment.checks if name not in equipment.left_out)
+        self.board = Board(self.checks)
+        self._links = MasterLinks(key, self._send)
+        self._grants = LedgerGrants(equipment)
+        self._ticks = Ticks(self._links.post, self._grants, self._no_data)
+        every = {name: equipment.settings.every(equipment.checks[name].options) for name in self.checks}
+        self._schedule = Schedule((), every, boot_clock())
+        self._environment: Environment | None = None
+        self._members: dict[str, tuple[str, frozenset[str]]] = {}
+        self._heard: OrderedDict[str, None] = OrderedDict()
+        self._paused = ""
+        self._status_port = status_port
+        self._server: WSGIServer | None = None
+        self._turned_at = boot_clock()
+        self._draining = False
+        self._greenlets: list[gevent.Greenlet[..., Any]] = []
+
+    def begin(self, environment: Environment) -> None:
+        """Listener's work at Locust's `init`: open the door, and begin to plan."""
+        self._environment = environment
+        environment.dispatcher_class = OneUserPerCheckAndWorker
+        if environment.parsed_options is not None:
+            # Locust's headless master starts once and ends with its last worker; this one waits for whoever comes
+            environment.parsed_options.headless = False
+        self._runner.register_message(FLEET_MESSAGE, self._on_message)
+        self._serve(self.equipment.options.region)
+        if self._status_port:
+            self._server = serve_status(Status(self.snapshot, self._turned_s), "127.0.0.1", self._status_port)
+        self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._keep_users)]
+        log.info("master of region %s, share %s", self.equipment.options.region, self.equipment.options.share)
+
+    def run_check(self, name: str) -> Verdict | None:
+        """Users belong to workers; a master has none."""
+        raise SmokeprobeError(f"a master runs no check, so not {name} either.")
+
+    def tell(self, verdict: Verdict | None, name: str) -> None:
+        """Nor has it anything to tell itself."""
+
+    def end(self, environment: Environment) -> None:
+        """Listener's work at `quitting`: plan nothing more, and hear what is under way."""
+        self._draining = True
+        ends = boot_clock() + DRAIN_S
+        while any(tick.permit is not None for tick in self._ticks.under_way) and boot_clock() < ends:
+            gevent.sleep(TURN_S)
+        gevent.killall(self._greenlets, block=False)
+        if self._server is not None:
+            self._server.stop(timeout=0.5)
+        environment.process_exit_code = 0
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that a master knows, as JSON-able values; redacted, and the names of strangers cut."""
+        now = boot_clock()
+        paused = self._grants.paused()
+        return {
+            "region": self.equipment.options.region,
+            "target": self.equipment.target,
+            "cells": self.board.to_json(now),
+            "workers": [
+                {
+                    "client": worker.client[:60],
+                    "region": worker.region,
+                    "heard_s": round(self._links.last_heard_s(worker.client), 1),
+                    "ticks": sorted(worker.ticks),
+                }
+                for worker in self._ticks.workers
+            ],
+            "ticks_under_way": len(self._ticks.under_way),
+            "rejected": {client: dict(reasons) for client, reasons in self._links.rejected.items()},
+            "limits": self._grants.limits_used(),
+            "paused": paused.message if paused else "",
+            "trouble": self._grants.trouble,
+        }
+
+    def _turned_s(self) -> float:
+        return boot_clock() - self._turned_at
+
+    @property
+    def _runner(self) -> MasterRunner:
+        from locust.runners import MasterRunner
+
+        runner = self._environment.runner if self._environment else None
+        if not isinstance(runner, MasterRunner):
+            raise SmokeprobeError("Locust has no master's runner yet.")
+        return runner
+
+    def _serve(self, region: str) -> None:
+        self.board.add_region(region)
+        self._schedule.add_region(region, boot_clock())
+
+    def _take_turns(self) -> None:
+        """Everything that time brings: nothing here waits for anything."""
+        while True:
+            now = self._turned_at = boot_clock()
+            self._see_who_is_there(now)
+            self._tell_of_pauses()
+            for occasion in self._schedule.due(now) if not self._draining else ():
+                self._ticks.begin(occasion, now)
+            self._ticks.turn(now)
+            self._links.turn()
+            gevent.sleep(TURN_S)
+
+    def _keep_users(self) -> None:
+        """Locust stops its test with the last worker: start it whenever there are workers."""
+        while True:
+            gevent.sleep(1.0)
+            runner = self._runner
+            if runner.worker_count and runner.state not in {"running", "spawning"} and not self._draining:
+                runner.start(runner.worker_count * len(self.checks), 100.0)
+
+    def _see_who_is_there(self, now: float) -> None:
+        here = {worker.client for worker in self._ticks.workers}
+        for client, (region, checks) in self._members.items():
+            node = self._runner.clients.get(client)
+            missing = node is not None and node.state == "missing"  # three of Locust's own heartbeats have not come
+            alive = self._links.last_heard_s(client) < LOST_S and not missing
+            if alive and client not in here:
+                self._ticks.join(client, region, checks)
+            elif not alive and client in here:
+                log.warning("worker %s of region %s is lost", client[:60], region)
+                self._ticks.lost(client, now)
+
+    def _tell_of_pauses(self) -> None:
+        paused = self._grants.paused()
+        said = paused.message if paused else ""
+        if said == self._paused or (said and self._paused):  # its remaining seconds change with every look
+            return
+        self._paused = said
+        for client in self._links.sessions:
+            if paused is not None:
+                seconds = paused.retry_in_s or 86400.0
+                self._links.post(client, "pause", {"why": said, "seconds": seconds})
+            else:
+                self._links.post(client, "resume", {})
+
+    def _send(self, client: str, message: dict[str, Any]) -> None:
+        self._runner.send_message(FLEET_MESSAGE, message, client)
+
+    def _on_message(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's names
+        received = self._links.receive(msg.node_id, msg.data)
+        if received is None:
+            return
+        try:
+            self._heed(received)
+        except (KeyError, TypeError, ValueError, ValidationError) as problem:
+            log.warning("a worker's message %s cannot be read: %s", received.kind, type(problem).__name__)
+
+    def _heed(self, received: Received) -> None:
+        client, body = received.client, received.body
+        match received.kind:
+            case "join":
+                self._join(client, body)
+            case "ask":
+                self._ticks.asked(client, str(body["tick"]), boot_clock())
+            case "verdict":
+                self._count(client, body)
+            case "alive":
+                return  # that it was heard is all
+            case "asked":
+                self._target_asked(client, body)
+            case _:
+                log.warning("a worker says what this version does not know")
+
+    def _join(self, client: str, body: Mapping[str, Any]) -> None:
+        region, target = str(body["region"]), str(body["target"])
+        ours = (region, target, str(body["client"])) == (self.equipment.options.region, self.equipment.target, client)
+        if not ours:
+            log.warning("a worker of region %r for %r is not ours", region[:40], target[:80])
+            self._members.pop(client, None)
+            return
+        checks = frozenset(str(name) for name in body["checks"])
+        self._members[client] = (region, checks)
+        self._ticks.join(client, region, checks)
+        log.info("worker %s has joined region %s", client[:60], region)
+        if paused := self._grants.paused():
+            self._links.post(client, "pause", {"why": paused.message, "seconds": paused.retry_in_s or 86400.0})
+
+    def _count(self, client: str, body: Mapping[str, Any]) -> None:
+        """Take a verdict in, once, whatever became of the tick meanwhile: what a worker has finished is not lost."""
+        id_ = str(body["tick"])
+        tick = self._ticks.done(client, id_)
+        self._ticks.turn(boot_clock())  # there may be something that waits for this worker
+        usage = None if body["usage"] is None else Usage.from_json(body["usage"])
+        if usage is not None:
+            self._grants.settle(usage)
+        if body["verdict"] is None or id_ in self._heard or client not in self._members:
+            return
+        self._heard[id_] = None
+        while len(self._heard) > HEARD_KEPT:
+            self._heard.popitem(last=False)
+        verdict = presentable(decode(body["verdict"]), self.equipment.redactor)
+        region = tick.occasion.region if tick is not None else self._members[client][0]
+        if verdict.check in self.checks:
+            self.board.judged(region, verdict, boot_clock())
+            log.info("%s %s: %s %s", region, verdict.check, verdict.outcome, verdict.reason or "")
+
+    def _target_asked(self, client: str, body: Mapping[str, Any]) -> None:
+        """What the target asked of one worker holds for all."""
+        hold = self._grants.target_asked(body)
+        for other in self._links.sessions:
+            if hold is not None and other != client:
+                self._links.post(other, hold[0], hold[1])
+
+    def _no_data(self, nothing: NoData) -> None:
+        why = f"{nothing.why}: {nothing.detail}" if nothing.detail else nothing.why
+        self.board.not_judged(nothing.region, nothing.check, self.equipment.redactor.text(why))
+        log.warning("%s %s: no data, %s", nothing.region, nothing.check, why)

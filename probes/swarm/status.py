@@ -1,0 +1,98 @@
+"""What a master answers to whoever watches it, over HTTP: is it alive, is it ready, what does it know.
+
+`/healthz` 200 while its loop turns; `/readyz` 200 while it has a worker and a ledger; `/board` all it knows, as JSON;
+`/metrics` the same for Prometheus. Read only, and on the loopback unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, jsonify
+from gevent.pywsgi import WSGIServer
+
+from probes.errors import ConfigError
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+STUCK_S = 5.0
+"""A loop that has not turned for so long is stuck: it turns several times a second."""
+
+OUTCOMES = ("passed", "degraded", "failed", "throttled", "error", "skipped", "no data")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is shown. `snapshot` gives all of it as JSON-able values, `turned_s` the age of the loop's last turn."""
+
+    snapshot: Callable[[], Mapping[str, Any]]
+    turned_s: Callable[[], float]
+
+
+def serve_status(status: Status, host: str, port: int) -> WSGIServer:
+    """Answer from now on, in greenlets. Raises ConfigError where the address cannot be had."""
+    server = WSGIServer((host, port), _app(status), log=None)
+    try:
+        server.start()
+    except OSError as problem:
+        raise ConfigError(
+            f"--status-port {port}: cannot listen on {host}: {os.strerror(problem.errno or 0)}."
+        ) from None
+    return server
+
+
+def _app(status: Status) -> Flask:
+    app = Flask("smokeprobe-status", static_folder=None)
+
+    def healthz() -> tuple[Response, int]:
+        turned_s = status.turned_s()
+        return jsonify(ok=turned_s < STUCK_S, turned_s=round(turned_s, 3)), 200 if turned_s < STUCK_S else 503
+
+    def readyz() -> tuple[Response, int]:
+        found = status.snapshot()
+        ready = bool(found["workers"]) and not found["trouble"] and status.turned_s() < STUCK_S
+        return jsonify(ready=ready, workers=len(found["workers"]), trouble=found["trouble"]), 200 if ready else 503
+
+    def board() -> Response:
+        return jsonify(status.snapshot())
+
+    def metrics() -> Response:
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+        return Response(generate_latest(_registry(status.snapshot())), content_type=CONTENT_TYPE_LATEST)
+
+    for path, view in (("/healthz", healthz), ("/readyz", readyz), ("/board", board), ("/metrics", metrics)):
+        app.add_url_rule(path, path[1:], view)
+    return app
+
+
+def _registry(found: Mapping[str, Any]) -> CollectorRegistry:
+    """A snapshot in Prometheus' words; made anew for each scrape, so that what has gone is gone."""
+    from prometheus_client import CollectorRegistry, Gauge
+
+    registry = CollectorRegistry()
+
+    def gauge(name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"smokeprobe_{name}", text, labels, registry=registry)
+
+    outcome = gauge("check_outcome", "1 for the last outcome", "region", "check", "outcome")
+    age = gauge("check_age_seconds", "Age of the last verdict", "region", "check")
+    for cell in found["cells"]:
+        for name in OUTCOMES:
+            outcome.labels(cell["region"], cell["check"], name).set(float(cell["outcome"] == name))
+        if cell["age_s"] is not None:
+            age.labels(cell["region"], cell["check"]).set(cell["age_s"])
+    workers = gauge("workers", "Workers that have joined and are heard of", "region")
+    for region in {cell["region"] for cell in found["cells"]}:
+        workers.labels(region).set(sum(worker["region"] == region for worker in found["workers"]))
+    gauge("ticks_under_way", "Occasions that have come to nothing yet").set(found["ticks_under_way"])
+    rejected = sum(sum(reasons.values()) for reasons in found["rejected"].values())
+    gauge("messages_rejected", "Messages that were not taken").set(rejected)
+    used = gauge("budget_peak_percent", "Worst window of a limit, in per cent of it", "limit")
+    for limit in found["limits"]:
+        used.labels(limit["name"]).set(limit["peak_percent"])
+    return registry

@@ -1,0 +1,195 @@
+"""A worker: runs what the master of its region offers it, on the master's permits, and tells what came of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.queue import Queue
+from pydantic import ValidationError
+
+from probes import __version__
+from probes.clients.browser import Browser
+from probes.model import Verdict
+from probes.pipeline import encode
+from probes.safety.permits import Permit, boot_clock
+from probes.swarm.conductor import Conductor
+from probes.swarm.equipment import Equipment
+from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
+from probes.swarm.fleet_desk import FleetBrakes, FleetDesk
+from probes.swarm.link import WorkerLink
+from probes.swarm.link_session import Received
+from probes.swarm.prewarm import start_browser
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+
+ALIVE_S = 3.0
+"""How often an idle worker says that it is there."""
+
+IDLE_S = 20.0
+"""How long a browser stays in memory without being used; the next journey starts a new one."""
+
+LAST_TURNS_S = 4.0
+"""How long a worker that ends waits for the master to have heard its last verdicts."""
+
+log = logging.getLogger(__name__)
+
+
+class WorkerSession:
+    """Holds a worker together. Locust's listeners are its methods; its users call `run_check` and `tell`."""
+
+    once = False
+
+    def __init__(self, equipment: Equipment, key: bytes) -> None:
+        self.equipment = equipment
+        self.checks = tuple(equipment.checks)
+        self._environment: Environment | None = None
+        self._link = WorkerLink(key, self._send)
+        self._sessions_opened = 0
+        self._brakes = FleetBrakes(equipment.settings, self._link.post)
+        self._desk = FleetDesk(equipment.target, self._brakes, self._link.post)
+        self._conductor: Conductor | None = None
+        self._browser: Browser | None = None
+        self._offers: dict[str, Queue[str]] = {name: Queue() for name in self.checks}
+        self._greenlets: list[gevent.Greenlet[..., Any]] = []
+
+    def begin(self, environment: Environment) -> None:
+        """Listener's work at Locust's `init`: say hello, and go on saying what is due."""
+        self._environment = environment
+        self._browser, no_browser = start_browser(self.equipment, self.checks, at_once=False)
+        self._conductor = Conductor(self.equipment, self._desk, self._browser, no_browser)
+        assert environment.runner is not None  # noqa: S101 - Locust has made it before it fires `init`
+        environment.runner.register_message(FLEET_MESSAGE, self._on_message)
+        self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._conductor.heed_pauses)]
+
+    def run_check(self, name: str) -> Verdict | None:
+        """Wait for an offer, and run the check for it; None where that came to nothing that is to be told.
+
+        Whoever waits here may be killed: what was under way is taken up by the next user of the check.
+        """
+        if self._conductor is None:
+            return None
+        tick = self._desk.ticks.get(name)
+        if tick is None:
+            tick = self._desk.ticks[name] = self._offers[name].get()
+        verdict = self._conductor.run_check(name, _Silent())
+        return None if self._desk.was_denied(tick) else verdict
+
+    def tell(self, verdict: Verdict | None, name: str) -> None:
+        """Tell the master what came of a check, and be free for its next tick."""
+        tick = self._desk.ticks.pop(name, None)
+        if tick is None:
+            return
+        usage = self._desk.usage_of(tick)
+        if verdict is not None or usage is not None:
+            body = {"usage": usage.to_json() if usage else None, "verdict": encode(verdict) if verdict else None}
+            self._link.post("verdict", {"tick": tick, **body})
+
+    def end(self, environment: Environment) -> None:
+        """Listener's work at `quitting`: log out, tell what was seen, and see that it is heard."""
+        if self._conductor is None:
+            return
+        self._conductor.end("interrupted", interrupted=True)
+        for name in list(self._desk.ticks):
+            self.tell(self._conductor.verdict_of(name), name)
+        ends = time.monotonic() + LAST_TURNS_S
+        while self._link.unacknowledged and time.monotonic() < ends:
+            gevent.sleep(TURN_S)
+        if self._link.unacknowledged:
+            log.warning("%d messages were not heard by the master", self._link.unacknowledged)
+        gevent.killall(self._greenlets, block=False)
+        self._conductor.close()
+        environment.process_exit_code = 0
+
+    def _take_turns(self) -> None:
+        next_alive = 0.0
+        while True:
+            if self._sessions_opened and boot_clock() >= next_alive:
+                next_alive = boot_clock() + ALIVE_S
+                self._link.post("alive", {"browser": self._browser is not None and self._browser.idle_s > 0.0})
+            self._link.turn()
+            if self._browser is not None and self._browser.idle_s > IDLE_S:
+                self._browser.close()
+            gevent.sleep(TURN_S)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._environment is not None and self._environment.runner is not None:
+            self._environment.runner.send_message(FLEET_MESSAGE, message)
+
+    def _on_message(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's names
+        received = self._link.receive(msg.data)
+        if self._link.sessions_opened > self._sessions_opened:
+            self._sessions_opened = self._link.sessions_opened
+            self._join()
+        if received is not None:
+            self._heed(received)
+
+    def _join(self) -> None:
+        """Say who we are, to a master that may be a new one: Locust's own part of it has to know us as well."""
+        about_us = {
+            "client": self._client_id,
+            "region": self.equipment.options.region,
+            "target": self.equipment.target,
+            "checks": list(self._able()),
+            "version": __version__,
+        }
+        self._link.post("join", about_us)
+        runner = self._environment.runner if self._environment else None
+        if runner is not None and self._sessions_opened > 1:
+            from locust import __version__ as locust_version
+
+            runner.send_message("client_ready", locust_version)
+        log.info("joined the master of this region (session %d)", self._sessions_opened)
+
+    @property
+    def _client_id(self) -> str:
+        """As Locust calls this worker: so that nobody in between can give it another's name."""
+        runner = self._environment.runner if self._environment else None
+        return str(getattr(runner, "client_id", ""))
+
+    def _able(self) -> tuple[str, ...]:
+        return tuple(name for name in self.checks if name not in self.equipment.left_out)
+
+    def _heed(self, received: Received) -> None:
+        body = received.body
+        try:
+            self._heed_kind(received.kind, body)
+        except (KeyError, TypeError, ValueError, ValidationError) as problem:
+            log.warning("the master's message %s cannot be read: %s", received.kind, type(problem).__name__)
+
+    def _heed_kind(self, kind: str, body: Mapping[str, Any]) -> None:
+        match kind:
+            case "offer":
+                self._offer(str(body["tick"]), str(body["check"]))
+            case "permit":
+                self._desk.granted(str(body["tick"]), Permit.from_json(body["permit"]))
+            case "denied":
+                self._desk.denied(str(body["tick"]), str(body["why"]))
+            case "pause":
+                self._brakes.pause(str(body["why"]), float(body["seconds"]))
+            case "resume":
+                self._brakes.resume()
+            case "hold":
+                self._brakes.hold([str(name) for name in body["limits"]], str(body["why"]), float(body["seconds"]))
+            case _:
+                log.warning("the master says what this version does not know")
+
+    def _offer(self, tick: str, check: str) -> None:
+        """An offer is taken up by the user of its check; one that is too late by then is denied when it asks."""
+        if check in self._offers:
+            self._offers[check].put(tick)
+
+
+class _Silent:
+    """Nobody watches a worker."""
+
+    def attempt(self, check: str, number: int) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Tell the log."""
+        log.info("%s", text)

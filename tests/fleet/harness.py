@@ -1,0 +1,153 @@
+"""A fleet as its operator starts it: a master and workers in processes of their own, judged by the target's ledger."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from probes.standin.process import StandIn
+from tests.e2e.harness import SMOKEPROBE, Runner, write_config
+
+KEY = "0123456789abcdef0123456789abcdef"
+QUICK: dict[str, Any] = {
+    "run": {"attempts": 1},
+    "checks": {
+        "health": {"every": "2s", "timeout": "3s"},
+        "api": {"every": "3s", "timeout": "3s"},
+        "enhancement": {"every": "3s", "timeout": "3s"},
+        "login": {"every": "6s", "timeout": "6s", "attempts": 1, "web": None},
+        "homepage": {"enabled": False},
+    },
+    # short windows, so that what a test spends is given back within the test
+    "limits": {"enhance": {"allows": "100 per 5s"}, "test": {"allows": "100 per 5s"}, "api": {"allows": "600 per 5s"}},
+}
+"""A configuration of short intervals. Its windows are shorter than the stand-in's, whose own limits are 60 s long."""
+
+
+@dataclass
+class Member:
+    """A master or a worker."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def text(self) -> str:
+        """All that it has said."""
+        return self.log.read_text()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 15.0) -> int:
+        """End it; its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout_s)
+
+
+@dataclass
+class Fleet:
+    """Starts members against one stand-in. Ports are free ones; each member has a state directory of its own."""
+
+    target: StandIn
+    folder: Path
+    config: Path
+    env: dict[str, str] = field(default_factory=lambda: {"SMOKEPROBE_FLEET_KEY": KEY})
+    port: int = field(default_factory=lambda: free_port())  # noqa: PLW0108 - defined below
+    status_port: int = field(default_factory=lambda: free_port())  # noqa: PLW0108 - defined below
+    members: list[Member] = field(default_factory=list)
+
+    def master(self, *arguments: str, env: Mapping[str, str] | None = None) -> Member:
+        """Start the master, or start it again: it keeps its state directory."""
+        return self._start("master", "master", *arguments, "--status-port", str(self.status_port), env=env)
+
+    def worker(self, name: str, *arguments: str, env: Mapping[str, str] | None = None) -> Member:
+        """Start a worker."""
+        return self._start("worker", name, *arguments, env=env)
+
+    def _start(self, command: str, name: str, *arguments: str, env: Mapping[str, str] | None = None) -> Member:
+        line = [SMOKEPROBE, command, "--config", str(self.config), "--target-url", self.target.url]
+        line += ["--port", str(self.port), "--state-dir", str(self.folder / name), "--no-browser", *arguments]
+        log = self.folder / f"{name}-{len(self.members)}.log"
+        environment = Runner(self.target, self.folder, self.config).environment(**{**self.env, **(env or {})})
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                line, env=environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=file, stderr=file
+            )
+        member = Member(process, log)
+        self.members.append(member)
+        return member
+
+    def get(self, path: str) -> tuple[int, str]:
+        """What the master's status port answers; status 0 where it does not."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.status_port}{path}", timeout=2) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def board(self) -> dict[str, Any]:
+        """All that the master knows; empty where it does not answer."""
+        _, text = self.get("/board")
+        found: dict[str, Any] = json.loads(text or "{}")
+        return found
+
+    def cell(self, check: str, region: str = "local") -> dict[str, Any]:
+        """What the master knows of a check."""
+        for cell in self.board().get("cells", ()):
+            if (cell["check"], cell["region"]) == (check, region):
+                found: dict[str, Any] = cell
+                return found
+        return {"outcome": "unknown", "runs": [], "reason": ""}
+
+    def workers(self) -> int:
+        """How many workers the master has."""
+        return len(self.board().get("workers", ()))
+
+    def story(self) -> str:
+        """What a failed assertion should show."""
+        return "\n".join(f"--- {member.log.name}\n{member.text()}" for member in self.members)
+
+
+@contextmanager
+def fleet_of(target: StandIn, folder: Path, overrides: Mapping[str, Any] | None = None) -> Iterator[Fleet]:
+    """A fleet whose members are ended with it."""
+    config = write_config(folder / "fleet.yaml", QUICK, overrides or {})
+    fleet = Fleet(target, folder, config)
+    try:
+        yield fleet
+    finally:
+        for member in fleet.members:
+            if member.process.poll() is None:
+                for each in psutil.Process(member.process.pid).children(recursive=True):
+                    each.kill()
+                member.process.kill()
+                member.process.wait()
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody has just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def until(holds: Callable[[], object], timeout_s: float = 20.0) -> bool:
+    """Poll until something holds; whether it came to that."""
+    ends = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.1)
+    return True

@@ -1,0 +1,75 @@
+"""When checks are due: at their intervals, spread out, never twice and never made up for."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes.swarm.schedule import Schedule, offset
+
+REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
+EVERY = {"health": 60.0, "login": 1800.0}
+
+
+def starts(schedule: Schedule, begin: float, seconds: int, step: float = 1.0) -> list[tuple[str, str, int, float]]:
+    found = []
+    for number in range(int(seconds / step)):
+        now = begin + number * step
+        found += [(each.region, each.check, each.number, now) for each in schedule.due(now)]
+    return found
+
+
+def test_each_check_is_due_at_its_interval_in_each_region() -> None:
+    found = starts(Schedule(REGIONS, EVERY, 1000.0), 1000.0, 3600)
+    for region in REGIONS:
+        health = [when for where, check, _, when in found if (where, check) == (region, "health")]
+        assert len(health) == 60
+        assert {round(b - a) for a, b in itertools.pairwise(health)} == {60}
+        assert sum((where, check) == (region, "login") for where, check, _, _ in found) == 2
+
+
+def test_starts_are_spread_out() -> None:
+    offsets = sorted(offset(region, check) for region in REGIONS for check in EVERY)
+    assert len(set(offsets)) == len(offsets)
+    assert all(0 <= each < 1 for each in offsets)
+
+
+def test_a_restarted_master_goes_on_with_the_same_grid() -> None:
+    whole = starts(Schedule(REGIONS, EVERY, 1000.0), 1000.0, 600)
+    first = starts(Schedule(REGIONS, EVERY, 1000.0), 1000.0, 300)
+    second = starts(Schedule(REGIONS, EVERY, 1300.0 - 1e-9), 1300.0, 300)
+    assert first + second == whole
+
+
+def test_what_was_missed_is_left_out() -> None:
+    schedule = Schedule(["a"], {"health": 10.0}, 0.0)
+    assert len(schedule.due(1000.0)) == 1
+    assert schedule.due(1000.0) == []
+    assert 0 < schedule.next_in_s(1000.0) <= 10.0
+
+
+def test_a_region_can_come_later() -> None:
+    schedule = Schedule([], {"health": 10.0}, 0.0)
+    assert schedule.due(100.0) == []
+    schedule.add_region("a", 100.0)
+    schedule.add_region("a", 105.0)
+    assert len(starts(schedule, 100.0, 101)) == 10
+
+
+@given(
+    st.floats(1.0, 5000.0),
+    st.lists(st.floats(0.0, 200.0), max_size=40),
+    st.dictionaries(st.sampled_from(["a", "b", "c"]), st.floats(0.5, 3600.0), min_size=1),
+)
+def test_no_occasion_is_ever_given_twice(begin: float, steps: list[float], every: dict[str, float]) -> None:
+    schedule = Schedule(["here", "there"], every, begin)
+    seen: list[tuple[str, str, int]] = []
+    now = begin
+    for step in steps:
+        now += step
+        for each in schedule.due(now):
+            assert now - 1e-6 <= each.ends <= now + every[each.check] * (1 + 1e-9)
+            seen.append((each.region, each.check, each.number))
+    assert len(set(seen)) == len(seen)
