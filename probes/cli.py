@@ -11,7 +11,7 @@ import typer
 
 from probes import __version__
 from probes.errors import ConfigError, SmokeprobeError
-from probes.options import ENVIRONMENT, RunOptions, check_names, default_state_dir, forget_empty
+from probes.options import ENVIRONMENT, RunOptions, check_names, forget_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,7 +254,7 @@ def pause(
     why: Annotated[str, typer.Option(help="What to tell those who wonder.", metavar="TEXT")] = "paused by hand",
     state_dir: StateDir = "",
 ) -> None:
-    """Stop all probing on this machine; log-outs still go."""
+    """Stop all probing on this machine, or of the whole fleet that shares a ledger; log-outs still go."""
     from probes.config.units import parse_duration, show_duration
 
     def work() -> None:
@@ -280,10 +280,10 @@ def resume(state_dir: StateDir = "") -> None:
 
 
 def _ledger(state_dir: str) -> Ledger:
-    from probes.safety.ledger import Ledger
+    from probes.safety.ledger import open_ledger
 
-    folder = Path(state_dir) if state_dir else default_state_dir(os.environ)
-    return Ledger(folder / "ledger.sqlite3")
+    options = RunOptions(state_dir=state_dir)
+    return open_ledger(options.state, options.database_url)
 
 
 def _version(wanted: bool) -> None:
