@@ -100,6 +100,11 @@ class Ledger:
                 },
             )  # fmt: skip
 
+    def is_empty(self) -> bool:
+        """Whether nothing was granted out of it for `KEEP_S`, if ever: it may not be the one that another had."""
+        with self._backing.reading() as (db, _):
+            return db.execute("SELECT 1 FROM permits LIMIT 1").fetchone() is None
+
     def settle(self, permit: Permit, usage: Usage) -> None:
         """The permit's holder is done: free its account and what it did not use.
 
