@@ -96,9 +96,6 @@ def run(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
     Exit codes: 0 passed; 1 something failed or was degraded; 2 usage or configuration, nothing sent;
     3 inconclusive: nothing failed, but something could not be judged; 129, 130, 143 interrupted.
     """
-    from probes.swarm.signals import remember
-
-    remember()  # before anything that takes time: what ends the run from now on ends it with a report
     from probes.swarm.drive import drive
 
     drive(

@@ -76,6 +76,7 @@ class Traffic:
         self.awaited = Awaited(journey.calls)
         self._emit = emit
         self._stopped = ""
+        self._logged_in = False
         self._under_way: dict[str, Ticket] = {}
 
     @property
@@ -99,6 +100,10 @@ class Traffic:
         if asked.header("service-worker") == "script":
             raise RefusedError("a service worker: it would send requests of its own")
         endpoint = self.guard.check(asked.method, asked.url)
+        if self.opens_session(asked):
+            if self._logged_in:
+                raise RefusedError("a second log-in in one visit: its session might never be ended")
+            self._logged_in = True
         if not self.is_page(asked):
             self.awaited.asked(asked.id, Call(asked.method, endpoint.path, asked.kind.lower()), asked.follows)
         cleanup = asked.method == "POST" and self._is_call(endpoint, self.journey.logout_paths)
