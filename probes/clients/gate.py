@@ -4,8 +4,12 @@
 frames, popups, dedicated, shared and nested workers, beacons, `keepalive` and `fetchLater` requests sent while a page
 goes away, forms, preloads, icons and CORS preflights; and every hop of a redirect anew (Playwright's `route` shows the
 first only). What the protocol does not show is switched off by flag or script (see chromium_flags): WebSockets,
-prerendering, prefetches of speculation rules, payment manifests, FedCM, WebRTC. One way is known to remain: a *worker*
-may open WebTransport (QUIC) to an allowed host at an allowed port, as no flag turns that off.
+prerendering, prefetches of speculation rules, payment manifests, FedCM, WebRTC.
+
+Two ways are known to remain. A *worker* may open WebTransport (QUIC) to an allowed host at an allowed port, as no flag
+turns that off. And where a kept-alive connection breaks before an answer, or answers 408, Chromium's network stack
+sends the request again by itself, a POST too; so a log-in's visit keeps no connection alive (see
+`Traffic.headers_for`), and HTTP/2, which has but one, is off.
 """
 
 from __future__ import annotations

@@ -201,6 +201,8 @@ class Traffic:
         added: dict[str, str] = {}
         if self.guard.is_target(self.guard.check(asked.method, asked.url)):
             added.update(self.journey.headers)
+            if self.journey.login_paths:  # on a connection that was kept alive, Chromium might send a log-in again
+                added["Connection"] = "close"
         if self.guard.may_carry_credentials(asked.url):
             added.update(self.journey.credential_headers)
         return added

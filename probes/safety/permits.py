@@ -343,6 +343,7 @@ class Meter:
         """The holder of a lent permit is dead: all that it was lent counts as sent, and may still arrive."""
         lent_at, quota = self._lent.pop(lent.id)
         self._returned.add(lent.id)
+        self._sent += max(quota.values(), default=0)
         for name, count in quota.items():
             for _ in range(count):
                 request = _Request((name,), lent_at, abandoned=True)
