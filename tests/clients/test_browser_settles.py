@@ -78,7 +78,7 @@ def test_what_a_page_asks_for_as_it_is_closed_is_not_the_next_journeys(
     target.pages["/"] = Answer("<h1>Home</h1><script>setInterval(() => fetch('/late').catch(() => {}), 4)</script>")
     target.pages["/next"] = Answer("<link rel='icon' href='data:,'><h1>Next</h1>")
     _, browser = servers
-    for _ in range(6):
+    for _ in range(3):
         browser.run(replace(journey(target.origin, Goto("open", "/")), element_timeout_s=0.1))
         following = browser.run(journey(target.origin, Goto("open", "/next")))
         assert (following.sent, following.over_quota) == (1, ()), target.paths()[-8:]
