@@ -165,6 +165,7 @@ def _check_room(what: str, held: list[_Hold], needed: int, slots: int, now: floa
         if excess > 0:
             excess -= hold.slots
             retry_in_s = hold.until - now
+    some = f"{needed} needed, {min(taken, slots)} of {slots} taken, and room in {math.ceil(retry_in_s)} s at the latest"
     if any(hold.is_open for hold in held):
         retry_in_s = min(retry_in_s, ASK_AGAIN_S)
-    raise NoBudgetError(f"{what}: no room, {needed} needed, {min(taken, slots)} of {slots} taken.", retry_in_s)
+    raise NoBudgetError(f"{what}: no room, {some}.", retry_in_s)
