@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,10 @@ class Asked:
         return next((value for key, value in self.headers.items() if key.lower() == name), "")
 
 
+async def _no_cookies(_url: str) -> str:
+    return ""
+
+
 @dataclass(slots=True)
 class Document:
     """The answer to the page's own document, redirects followed."""
@@ -74,6 +78,7 @@ class Traffic:
         self.trouble_text = ""
         self.quiet_urls: set[str] = set()  # console errors about these are of our making, or said elsewhere
         self.awaited = Awaited(journey.calls)
+        self.cookies: Callable[[str], Awaitable[str]] = _no_cookies
         self._emit = emit
         self._stopped = ""
         self._logged_in = False
@@ -206,6 +211,12 @@ class Traffic:
         if self.guard.may_carry_credentials(asked.url):
             added.update(self.journey.credential_headers)
         return added
+
+    def is_counted_read(self, asked: Asked) -> bool:
+        """Whether this is a GET of a page's that a limit counts: it is not left to Chromium, see `clients.direct`."""
+        endpoint = self.guard.check(asked.method, asked.url)
+        ours = asked.method == "GET" and asked.kind != "Document" and self.guard.is_target(endpoint)
+        return ours and self.meter.covers(asked.method, endpoint.path)
 
     def is_page(self, asked: Asked) -> bool:
         """Whether this is the document of the page itself, not of a frame in it."""

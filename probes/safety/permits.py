@@ -216,6 +216,10 @@ class Meter:
         length = self.permit.ends_in_s if cleanup else self.permit.deadline_s
         return max(0.0, self._since + length - self._clock())
 
+    def covers(self, method: str, path: str) -> bool:
+        """Whether any limit of the permit counts this call."""
+        return bool(self._covering(method, path))
+
     def keeps(self, calls: Iterable[tuple[str, str]]) -> bool:
         """Whether what is kept for clean-up has room for all these calls (method, path)."""
         needed = Counter(name for method, path in calls for name in self._covering(method, path))
