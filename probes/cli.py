@@ -11,7 +11,7 @@ import typer
 
 from probes import __version__
 from probes.errors import ConfigError, SmokeprobeError
-from probes.options import ENVIRONMENT, RunOptions, check_names, default_state_dir, forget_empty
+from probes.options import ENVIRONMENT, RunOptions, check_names, forget_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,9 +96,6 @@ def run(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
     Exit codes: 0 passed; 1 something failed or was degraded; 2 usage or configuration, nothing sent;
     3 inconclusive: nothing failed, but something could not be judged; 129, 130, 143 interrupted.
     """
-    from probes.swarm.signals import remember
-
-    remember()  # before anything that takes time: what ends the run from now on ends it with a report
     from probes.swarm.drive import drive
 
     drive(
@@ -281,7 +278,7 @@ def pause(
     why: Annotated[str, typer.Option(help="What to tell those who wonder.", metavar="TEXT")] = "paused by hand",
     state_dir: StateDir = "",
 ) -> None:
-    """Stop all probing on this machine; log-outs still go."""
+    """Stop all probing on this machine, or of the whole fleet that shares a ledger; log-outs still go."""
     from probes.config.units import parse_duration, show_duration
 
     def work() -> None:
@@ -307,10 +304,10 @@ def resume(state_dir: StateDir = "") -> None:
 
 
 def _ledger(state_dir: str) -> Ledger:
-    from probes.safety.ledger import Ledger
+    from probes.safety.ledger import open_ledger
 
-    folder = Path(state_dir) if state_dir else default_state_dir(os.environ)
-    return Ledger(folder / "ledger.sqlite3")
+    options = RunOptions(state_dir=state_dir)
+    return open_ledger(options.state, options.database_url)
 
 
 def _version(wanted: bool) -> None:

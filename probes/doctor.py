@@ -30,7 +30,7 @@ from probes.options import RunOptions
 from probes.plan import problems_of
 from probes.regions import verify_region
 from probes.safety.guard import parse_url
-from probes.safety.ledger import Ledger
+from probes.safety.ledger import open_ledger
 
 State = Literal["ok", "note", "problem"]
 CONNECT_S = 3.0
@@ -105,13 +105,13 @@ def _chromium() -> Iterator[Diagnosis]:
 
 def _state(options: RunOptions) -> Iterator[Diagnosis]:
     try:
-        ledger = Ledger(options.state / "ledger.sqlite3")
+        ledger = open_ledger(options.state, options.database_url)
         pauses = ledger.pauses("")
     except SmokeprobeError as problem:
         mend = "name a writable folder with --state-dir or SMOKEPROBE_STATE_DIR"
-        yield Diagnosis("ledger", "problem", problem.message, mend)
+        yield Diagnosis("ledger", "problem", problem.message, problem.hint or mend)
         return
-    yield Diagnosis("ledger", "ok", str(options.state))
+    yield Diagnosis("ledger", "ok", ledger.place)
     if pauses:
         yield Diagnosis("pause", "problem", f"probing is paused: {pauses[0].why}", "smokeprobe resume")
 

@@ -13,6 +13,10 @@ from collections.abc import Mapping, Sequence
 
 def main() -> None:
     """Start what takes longest, then hand over to the commands."""
+    if sys.argv[1:2] == ["run"]:
+        from probes.swarm.signals import remember
+
+        remember()  # from the first moment on, what ends a run ends it with a report
     if wants_browser(sys.argv[1:], os.environ):
         from probes.clients.child import EARLY, spawn
 

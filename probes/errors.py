@@ -13,7 +13,10 @@ SmokeprobeError
 
 from __future__ import annotations
 
-from probes.model import NETWORK, Layer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from probes.model import Layer
 
 
 class SmokeprobeError(Exception):
@@ -78,4 +81,6 @@ class TransportError(SmokeprobeError):
     @property
     def unanswered(self) -> bool:
         """Whether nothing came back at all: no name, no connection, no TLS, or silence until the time was over."""
+        from probes.model import NETWORK, Layer  # the set-up's script has nothing but this module
+
         return self.layer in NETWORK or (self.layer is Layer.HTTP and self.timed_out)

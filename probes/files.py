@@ -71,7 +71,11 @@ def refuse_folder(path: str) -> None:
     Raises:
         ConfigError: there is a folder of this name.
     """
-    if path and Path(path).is_dir():
+    try:
+        is_folder = bool(path) and Path(path).is_dir()
+    except OSError as error:
+        raise ConfigError(f"cannot write a report to {path[:60]}…: {error.strerror}.") from None
+    if is_folder:
         raise ConfigError(f"cannot write a report to {path}: it is a folder.", hint="Name a file in it.")
 
 

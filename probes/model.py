@@ -69,6 +69,10 @@ NETWORK = frozenset({Layer.DNS, Layer.CONNECT, Layer.TLS})
 """Layers below HTTP: what breaks there has not been answered by the target's own software."""
 
 
+IDENTIFIER = {"identifier": True}
+"""Marks a field that holds a name of ours, from the configuration: it is never redacted, as others go by it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why a step is not `passed`: the step, the layer, the rule, and expected beside actual where that may be shown.
@@ -76,7 +80,7 @@ class Reason:
     `unanswered`: nothing came back at all, so that the network between may be to blame, and be it our own.
     """
 
-    step: str
+    step: str = field(metadata=IDENTIFIER)
     layer: Layer
     rule: str
     expected: str = ""
@@ -114,7 +118,7 @@ class Step:
     configuration). Both are None where nothing was timed.
     """
 
-    name: str
+    name: str = field(metadata=IDENTIFIER)
     outcome: Outcome
     duration_ms: float | None = None
     judged_ms: float | None = None
@@ -128,7 +132,7 @@ class Step:
 class Verdict:
     """What the attempts of a check come to. `steps` are those of the last attempt; `attempts` the most tries of any."""
 
-    check: str
+    check: str = field(metadata=IDENTIFIER)
     outcome: Outcome
     attempts: int = 1
     flaky: bool = False
@@ -147,7 +151,7 @@ class Verdict:
 class LimitUse:
     """How much of one limit was used at the worst moment: `peak` requests in any one window."""
 
-    name: str
+    name: str = field(metadata=IDENTIFIER)
     limit: int
     window_s: float
     ceiling: float  # requests per window that the probe allows itself; below 1 it is a spacing
@@ -165,7 +169,7 @@ class RequestCount:
 
     sent: int = 0
     blocked: int = 0
-    by_method: Mapping[str, int] = field(default_factory=dict)
+    by_method: Mapping[str, int] = field(default_factory=dict, metadata=IDENTIFIER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +179,8 @@ class RunReport:
     `region_verified` is false where nothing has borne out that it ran there.
     """
 
-    run_id: str
-    env: str
+    run_id: str = field(metadata=IDENTIFIER)
+    env: str = field(metadata=IDENTIFIER)
     region: str
     target: str
     started_at: str

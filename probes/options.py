@@ -25,6 +25,9 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 """The environment variable of each option."""
 
+DATABASE_URL = "SMOKEPROBE_DATABASE_URL"
+"""The environment variable with the URL of a fleet's database. No option: `ps` would show its password."""
+
 
 def forget_empty(environ: MutableMapping[str, str]) -> None:
     """Take out variables that are empty: a workflow that passes on a value which nobody set means none."""
@@ -63,6 +66,11 @@ class RunOptions:
     def state(self) -> Path:
         """Where ledger and open sessions are kept: shared by all runs of a user on this machine."""
         return Path(self.state_dir) if self.state_dir else default_state_dir(os.environ)
+
+    @property
+    def database_url(self) -> str:
+        """Where the ledger is instead, if one is shared with other machines."""
+        return os.environ.get(DATABASE_URL, "")
 
 
 def default_state_dir(environ: Mapping[str, str]) -> Path:

@@ -17,6 +17,7 @@ from probes.safety.redact import Redactor
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from probes.reports.github import CommandStop
     from probes.reports.progress import Progress
 
 PASSED, FAILED, INCONCLUSIVE = 0, 1, 3
@@ -153,7 +154,11 @@ class Pipeline:
 
 
 def publish(
-    report: RunReport, readers: Readers, console: Console, environ: Mapping[str, str] = os.environ
+    report: RunReport,
+    readers: Readers,
+    console: Console,
+    commands: CommandStop,
+    environ: Mapping[str, str] = os.environ,
 ) -> RunReport:
     """Show and write a report. One that cannot be written is said, and makes a passed run inconclusive."""
     from probes.reports import github, terminal
@@ -165,9 +170,7 @@ def publish(
     terminal.print_report(console, report)
     if trouble := _try(lambda done: github.write_summary(done, environ), report):
         console.print(trouble)
-    if environ.get("GITHUB_ACTIONS") == "true":
-        for line in github.annotations(report):
-            print(line, flush=True)  # noqa: T201 - GitHub reads annotations from standard output
+    commands.annotate(report)
     return report
 
 

@@ -19,7 +19,7 @@ from probes.cli import app
 from probes.config.load import Source, shipped
 from probes.errors import ConfigError
 from probes.options import ENVIRONMENT, RunOptions, check_names
-from probes.safety.ledger import Ledger
+from probes.safety.ledger import open_ledger
 from probes.starter import starter_configuration
 from probes.validate import validate_plan
 from tests.clients.raw_server import OK, RawServer, always
@@ -258,7 +258,7 @@ def test_validate_sends_nothing(tmp_path: Path) -> None:
 
 
 def pauses(state: Path) -> list[tuple[str, float | None]]:
-    return [(pause.why, pause.remaining_s) for pause in Ledger(state / "ledger.sqlite3").pauses("https://any.example")]
+    return [(pause.why, pause.remaining_s) for pause in open_ledger(state).pauses("https://any.example")]
 
 
 def test_pause_and_resume(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from probes.doctor import examine
-from probes.options import RunOptions
-from probes.safety.ledger import Ledger
+from probes.options import DATABASE_URL, RunOptions
+from probes.safety.ledger import open_ledger
 from probes.standin.process import StandIn
 from tests.config.sample import GOOD
 
@@ -35,11 +35,23 @@ def test_all_is_well_and_nothing_was_asked(tmp_path: Path, monkeypatch: pytest.M
 def test_each_trouble_is_named_with_its_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SMOKE_TEST_PASSWORD", raising=False)
     monkeypatch.setenv("SMOKEPROBE_CHROMIUM", str(tmp_path / "nowhere"))
-    Ledger(tmp_path / "ledger.sqlite3").pause(None, None, "a migration", "hand")
+    open_ledger(tmp_path).pause(None, None, "a migration", "hand")
     code, shown = examined(RunOptions(target_url="http://127.0.0.1:9", state_dir=str(tmp_path)))
     assert code == 1
     for part in ("nowhere", "a migration", "smokeprobe resume", "SMOKE_TEST_PASSWORD", "no connection"):
         assert part in shown
+
+
+def test_a_fleets_ledger_that_cannot_be_reached_is_named_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DATABASE_URL, "postgresql://me:hunter2@127.0.0.1:1/smokeprobe")
+    code, shown = examined(RunOptions(target_url="http://127.0.0.1:9", state_dir=str(tmp_path)))
+    assert code == 1
+    assert "PostgreSQL at 127.0.0.1:1/smokeprobe, cannot be used" in shown
+    assert "can be reached from here" in shown
+    assert "hunter2" not in shown
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_region_is_a_note_where_nothing_bears_it_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

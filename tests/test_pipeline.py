@@ -11,6 +11,7 @@ from rich.console import Console
 
 from probes.model import Layer, Outcome, Reason, RequestCount, RunReport, Step, Verdict
 from probes.pipeline import Pipeline, Readers, RunFacts, decode, encode, exit_code, presentable, publish
+from probes.reports.github import CommandStop
 from probes.reports.progress import live
 from probes.safety.redact import Redactor
 
@@ -110,7 +111,7 @@ def published(readers: Readers) -> tuple[RunReport, str]:
     pipe = pipeline(Redactor())
     pipe.accept(Verdict("health", Outcome.PASSED))
     console = Console(file=StringIO(), width=100)
-    report = publish(pipe.report(facts(), allow_degraded=False), readers, console, {})
+    report = publish(pipe.report(facts(), allow_degraded=False), readers, console, CommandStop({}, StringIO()), {})
     assert isinstance(console.file, StringIO)
     return report, console.file.getvalue()
 

@@ -22,6 +22,7 @@ from probes.model import LOCAL, OUR_NETWORK, Layer, Outcome, Reason, Step, Verdi
 from probes.safety.brakes import LedgerBrakes
 from probes.safety.guard import Guard, GuardRules, parse_url
 from probes.safety.ledger import Authority, Ledger
+from probes.safety.ledger_file import LedgerFile
 
 ASKED_EVERY_S = 10.0
 """How long an answer holds: nobody is asked again sooner, however many checks fail."""
@@ -79,7 +80,7 @@ class NetworkControl:
     def _nobody_answers(self, control: Control) -> bool:
         """Leave for all is taken before the first is asked: with one of them unasked, nothing could be said."""
         try:
-            ledger = Ledger(self._ledger)
+            ledger = Ledger(LedgerFile(self._ledger))  # not a fleet's, which is on the network in question
             with ExitStack() as permits:
                 clients = {url: permits.enter_context(self._client(control, url, ledger)) for url in control.addresses}
                 return not any(_answers(client, url, control.timeout) for url, client in clients.items())

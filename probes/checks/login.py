@@ -121,7 +121,8 @@ class LoginCheck(Check[LoginOptions]):
         except SmokeprobeError as problem:
             probe.expect("end-left-open", [Finding(Outcome.ERROR, Layer.ACCOUNT, str(problem), final=True)])
             return False
-        return not left or self._end(probe, account, left, "end-left-open")
+        ended = [self._end(probe, account, tokens, "end-left-open") for tokens in left]
+        return all(ended)
 
     def _may_log_in(self, probe: Probe, account: AccountSecrets) -> bool:
         """Whether nothing bars the account, and what ends the session is reserved; a step says it where not."""
@@ -151,8 +152,8 @@ class LoginCheck(Check[LoginOptions]):
     def _log_in(self, probe: Probe, account: AccountSecrets, tokens: dict[str, str]) -> bool:
         """Log in; `tokens` are kept the moment that any answer brings them, so that they are ended whatever follows."""
 
-        def heard(response: Response) -> None:
-            if found := tokens_in(response.body, response.set_cookies):
+        def heard(body: bytes, set_cookies: tuple[str, ...]) -> None:
+            if found := tokens_in(body, set_cookies):
                 tokens.update(found)
                 probe.tools.sessions.opened(account.alias, tokens)
 
@@ -276,7 +277,7 @@ class LoginCheck(Check[LoginOptions]):
             request = Request("POST", probe.url(self.options.refresh_path), json=body, secret=True, cleanup=True)
             proved = probe.ask(name, request, refused, tries=1) is not None
         if proved:
-            probe.tools.sessions.closed(account.alias)
+            probe.tools.sessions.closed(account.alias, tokens)
         else:
             self._not_proved(probe, account)
         return proved

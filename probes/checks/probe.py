@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +12,7 @@ from tenacity.wait import wait_exponential_jitter
 
 from probes.checks.finding import Finding
 from probes.clients.answers import retry_after_s
-from probes.clients.http import HttpClient, Request, Response
+from probes.clients.http import Heard, HttpClient, Request, Response
 from probes.config.models import CheckOptions, Settings
 from probes.config.units import show_duration
 from probes.deadline import CutOff, Deadline
@@ -35,11 +35,11 @@ class SessionBook(Protocol):
     def opened(self, alias: str, tokens: Mapping[str, str]) -> None:
         """Remember a session and teach the redactor its tokens."""
 
-    def closed(self, alias: str) -> None:
+    def closed(self, alias: str, tokens: Mapping[str, str]) -> None:
         """Forget it: it is proved to be over."""
 
-    def left_open(self, alias: str) -> Mapping[str, str]:
-        """Tokens that an earlier run left behind; empty where there are none."""
+    def left_open(self, alias: str) -> Sequence[Mapping[str, str]]:
+        """Tokens of each session that an earlier run left behind."""
 
     def bar(self, alias: str, why: str, seconds: float) -> None:
         """Let nobody log in to an account for so long."""
@@ -142,12 +142,12 @@ class Probe:
         judge: Judge | None = None,
         within: float | None = None,
         tries: int = 0,
-        heard: Callable[[Response], None] | None = None,
+        heard: Heard | None = None,
     ) -> Response | None:
         """Send any request as a step of this name. Only GETs, and what `tries` allows, are repeated in place.
 
-        `heard` is told of every answer before anything is made of it, and also of one that comes while the check is
-        being cut off.
+        `heard` is told of every answer before anything is made of it (see `HttpClient.send`), and also of one that
+        comes while the check is being cut off.
         """
         repeats = tries or (self.tries_in_place if request.method == "GET" else 1)
         deadline = self.tools.cleanup_deadline if request.cleanup else self.tools.deadline
@@ -230,7 +230,7 @@ class Probe:
         judge: Judge | None,
         within: float | None,
         timeout_s: float,
-        heard: Callable[[Response], None] | None,
+        heard: Heard | None,
     ) -> _Tried:
         if timeout_s <= 0:
             return self._without_time(name)
@@ -248,14 +248,13 @@ class Probe:
             return self._unsent(name, Outcome.SKIPPED, Layer.BUDGET, f"paused: {paused.message}")
         return self._judged(name, response, judge, within)
 
-    def _send(self, request: Request, timeout_s: float, heard: Callable[[Response], None] | None) -> Response:
+    def _send(self, request: Request, timeout_s: float, heard: Heard | None) -> Response:
         if heard is None:
             return self.client.send(request, timeout_s)
         answers: list[Response] = []
 
         def exchange() -> None:
-            answers.append(self.client.send(request, timeout_s))
-            heard(answers[0])
+            answers.append(self.client.send(request, timeout_s, heard))
 
         self.tools.see_out(exchange)
         return answers[0]

@@ -99,11 +99,11 @@ def _log_in_once(probe: Probe, web: WebLogin, session: WebSession) -> bool:
         Click("web-log-out", web.logout_button),
         WaitForPath("web-after-log-out", web.after_logout_path),
     )
-    open_tokens: dict[str, str] = {}
+    opened: list[Mapping[str, str]] = []
 
-    def opened(tokens: Mapping[str, str]) -> None:
-        open_tokens.update(tokens)
-        probe.tools.sessions.opened(account.alias, open_tokens)
+    def on_session(tokens: Mapping[str, str]) -> None:
+        opened.append(tokens)
+        probe.tools.sessions.opened(account.alias, tokens)
 
     posts = (PlannedCall("POST", login_path), PlannedCall("POST", logout_path))
     visit = Visit(
@@ -111,7 +111,7 @@ def _log_in_once(probe: Probe, web: WebLogin, session: WebSession) -> bool:
     )
     good = logged_out = proved = False
     try:
-        result = make_visit(probe, visit, opened)
+        result = make_visit(probe, visit, on_session)
         if result is not None:
             good = judge_visit(probe, result, load_step="web-form")
             logged_out = result.ok and len(result.actions) == len(actions) and not result.cookies
@@ -119,9 +119,10 @@ def _log_in_once(probe: Probe, web: WebLogin, session: WebSession) -> bool:
                 if (call.method, call.path) == ("POST", login_path) and call.status in {401, 403}:
                     session.refused(call.status)
     finally:
-        if open_tokens:
-            proved = session.end(open_tokens, logged_out)
+        if opened:  # each is ended; of several the pages can have ended one at most
+            ended = [session.end(tokens, logged_out) for tokens in opened]
+            proved = all(ended)
     if good and not proved and probe.outcome in {Outcome.PASSED, Outcome.DEGRADED}:
-        rule = "the pages' log-out left cookies of the session" if open_tokens else "the pages' log-in brought no token"
+        rule = "the pages' log-out left cookies of the session" if opened else "the pages' log-in brought no token"
         probe.expect("web-log-out-proof", [failed(f"the log-out is not proved: {rule}", layer=Layer.BROWSER)])
     return good and proved

@@ -23,6 +23,7 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-default-apps",
     "--disable-domain-reliability",
+    "--disable-http2",
     "--disable-quic",
     "--disable-sync",
     "--no-first-run",

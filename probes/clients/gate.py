@@ -4,8 +4,12 @@
 frames, popups, dedicated, shared and nested workers, beacons, `keepalive` and `fetchLater` requests sent while a page
 goes away, forms, preloads, icons and CORS preflights; and every hop of a redirect anew (Playwright's `route` shows the
 first only). What the protocol does not show is switched off by flag or script (see chromium_flags): WebSockets,
-prerendering, prefetches of speculation rules, payment manifests, FedCM, WebRTC. One way is known to remain: a *worker*
-may open WebTransport (QUIC) to an allowed host at an allowed port, as no flag turns that off.
+prerendering, prefetches of speculation rules, payment manifests, FedCM, WebRTC.
+
+Where a kept-alive connection breaks before an answer, or answers 408, Chromium's network stack sends the request again
+by itself, a POST too. So what a limit counts of a page's reads we send ourselves (`clients.direct`); a log-in's visit
+keeps no connection alive (`Traffic.headers_for`); and HTTP/2, which has but one, is off. One way is known to remain: a
+*worker* may open WebTransport (QUIC) to an allowed host at an allowed port, as no flag turns that off.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from typing import Any
 from playwright.async_api import CDPSession
 from playwright.async_api import Error as PlaywrightError
 
+from probes.clients.direct import NoAnswerError, get_once
 from probes.clients.traffic import Asked, Traffic
 from probes.errors import PausedError, QuotaError, RefusedError
 
@@ -104,7 +109,9 @@ class Gate:
         else:
             self._sent[asked.id] = _Sent(asked, traffic)
             headers = self._with_headers(asked, traffic)
-            if not await self._send("Fetch.continueRequest", asked.id, headers=headers, interceptResponse=True):
+            if traffic.is_counted_read(asked):
+                await self._send_ourselves(asked, traffic, headers)
+            elif not await self._send("Fetch.continueRequest", asked.id, headers=headers, interceptResponse=True):
                 traffic.never_left(asked)
 
     async def _answered(self, event: dict[str, Any]) -> None:
@@ -128,6 +135,23 @@ class Gate:
             await self._send("Fetch.continueResponse", asked.id, responseCode=status, responseHeaders=kept)
         else:
             await self._send("Fetch.continueRequest", asked.id)
+
+    async def _send_ourselves(self, asked: Asked, traffic: Traffic, headers: list[dict[str, str]]) -> None:
+        plain = {entry["name"]: entry["value"] for entry in headers}
+        try:
+            if cookies := await traffic.cookies(asked.url):
+                plain["Cookie"] = cookies
+            check, left_s = traffic.guard.check_address, traffic.meter.left_s()
+            answer = await asyncio.to_thread(get_once, check, asked.url, plain, left_s)
+        except (NoAnswerError, RefusedError, PlaywrightError) as problem:
+            reason = problem.reason if isinstance(problem, NoAnswerError) else "Failed"
+            traffic.no_answer(asked, reason)
+            await self._send("Fetch.failRequest", asked.id, errorReason=reason)
+            return
+        traffic.answered(asked, answer.status, {name.lower(): value for name, value in answer.headers})
+        kept = [{"name": name, "value": value} for name, value in answer.headers if name.lower() not in _STRIPPED]
+        body = base64.b64encode(answer.body).decode()
+        await self._send("Fetch.fulfillRequest", asked.id, responseCode=answer.status, responseHeaders=kept, body=body)
 
     def _read(self, event: dict[str, Any]) -> Asked:
         request = event["request"]

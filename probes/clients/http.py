@@ -20,7 +20,7 @@ from probes.clients.answers import Refusal, is_challenge, is_throttle, number, p
 from probes.clients.line import ConnectionFacts, Line
 from probes.clients.wire import WireAdapter, transport_error
 from probes.deadline import Deadline
-from probes.errors import PausedError, RefusedError, TransportError
+from probes.errors import LedgerError, PausedError, RefusedError, TransportError
 from probes.model import Layer, Phases, whole
 from probes.safety.guard import Guard, check_headers
 from probes.safety.permits import Meter
@@ -93,7 +93,6 @@ class Response:
     facts: ConnectionFacts
     throttled: bool
     challenged: bool
-    set_cookies: tuple[str, ...] = field(repr=False)
 
     @property
     def request_id(self) -> str:
@@ -110,6 +109,10 @@ class Response:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+Heard = Callable[[bytes, tuple[str, ...]], None]
+"""Told of an answer's body and of the cookies that it sets."""
 
 
 class _Session(requests.Session):
@@ -148,8 +151,11 @@ class HttpClient:
         """Close all connections."""
         self._session.close()
 
-    def send(self, request: Request, timeout_s: float) -> Response:
+    def send(self, request: Request, timeout_s: float, heard: Heard | None = None) -> Response:
         """Send a request and follow its redirects, each hop through guard and permit.
+
+        `heard` is told of each answer's body and cookies before anything is made of it; of one whose body breaks off,
+        of its cookies.
 
         Raises RefusedError, QuotaError, PausedError (nothing was sent) and TransportError (no usable answer).
         """
@@ -157,7 +163,7 @@ class HttpClient:
         total_ms = ttfb_ms = 0.0
         while True:
             try:
-                response = self._exchange(method, url, request, timeout_s - total_ms / 1000.0)
+                response = self._exchange(method, url, request, timeout_s - total_ms / 1000.0, heard)
             except RefusedError as refused:
                 if hops == 0:
                     raise
@@ -176,7 +182,7 @@ class HttpClient:
                 raise TransportError("redirected to a URL that cannot be read", Layer.HTTP) from None
         return _with_times(response, total_ms, ttfb_ms)
 
-    def _exchange(self, method: str, url: str, request: Request, timeout_s: float) -> Response:
+    def _exchange(self, method: str, url: str, request: Request, timeout_s: float, heard: Heard | None) -> Response:
         endpoint = self.guard.check(method, url)
         check_headers(request.headers)
         if not request.cleanup and (paused := self.brakes.paused()):
@@ -187,14 +193,18 @@ class HttpClient:
         try:
             # what arrives after the permit's end would not be accounted for
             timeout_s = min(timeout_s, self.meter.left_s(cleanup=request.cleanup))
-            response = self._send_once(method, url, request, timeout_s)
+            response = self._send_once(method, url, request, timeout_s, heard)
             answered = True
         except TransportError as problem:
             answered = not problem.timed_out
             raise
         finally:
             self.meter.over(ticket, answered=answered)
-        self._heed(method, endpoint.path, response)
+        try:
+            self._heed(method, endpoint.path, response)
+        except LedgerError:
+            if not request.cleanup:  # a log-out and its proof are not lost by it
+                raise
         return response
 
     def _wait_for_room(self, method: str, path: str, *, cleanup: bool) -> None:
@@ -202,7 +212,7 @@ class HttpClient:
             self._sleep(wait)
             self.deadline.extend(wait)
 
-    def _send_once(self, method: str, url: str, request: Request, timeout_s: float) -> Response:
+    def _send_once(self, method: str, url: str, request: Request, timeout_s: float, heard: Heard | None) -> Response:
         self._line.begin(max(0.0, timeout_s))
         begun = time.perf_counter()
         try:
@@ -211,10 +221,15 @@ class HttpClient:
                 timeout=max(0.001, timeout_s), allow_redirects=False,
             ) as answer:  # fmt: skip
                 self._line.stage = Layer.BODY
-                body, truncated = _read(answer.raw)
-                ended = time.perf_counter()
-                headers = {name.lower(): value for name, value in answer.headers.items()}
                 set_cookies = tuple(answer.raw.headers.getlist("set-cookie"))
+                body = b""
+                try:
+                    body, truncated = _read(answer.raw)
+                    ended = time.perf_counter()
+                finally:
+                    if heard is not None:
+                        heard(body, set_cookies)
+                headers = {name.lower(): value for name, value in answer.headers.items()}
                 status = answer.status_code
         except RefusedError:
             raise
@@ -233,7 +248,6 @@ class HttpClient:
             facts=self._line.facts,
             throttled=is_throttle(status, headers, self.refusals),
             challenged=is_challenge(status, headers),
-            set_cookies=set_cookies,
         )
 
     def _headers(self, url: str, request: Request) -> dict[str, str]:

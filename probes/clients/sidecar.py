@@ -186,9 +186,9 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     requests: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     async with async_playwright() as playwright:  # takes a while, in which our parent finds out what to say
-        line = await asyncio.to_thread(sys.stdin.buffer.readline)
+        line = await asyncio.to_thread(_first_line)
         if not line:
-            end()  # it has nothing to say
+            end()  # it has nothing to say, or is gone
         sidecar = Sidecar(playwright, Hello.from_json(json.loads(line)["hello"]), emit)
         threading.Thread(target=_read, args=(loop, requests, sidecar), daemon=True).start()
         try:
@@ -220,15 +220,27 @@ def emit(message: Mapping[str, Any]) -> None:
         end()  # nobody listens any more
 
 
+def _first_line() -> bytes:
+    try:
+        return sys.stdin.buffer.readline()
+    except OSError:
+        return b""
+
+
 def _read(loop: asyncio.AbstractEventLoop, requests: asyncio.Queue[dict[str, Any]], sidecar: Sidecar) -> None:
-    """In a thread of its own, so that the end of the parent is noticed whatever the event loop is at."""
-    for line in sys.stdin.buffer:
-        message = json.loads(line)
-        if message["cmd"] == "run":
-            loop.call_soon_threadsafe(requests.put_nowait, message)
-        elif message["cmd"] == "stop":
-            loop.call_soon_threadsafe(sidecar.stop, message["id"], message["reason"])
-    end()
+    """In a thread of its own, so that the end of the parent is noticed whatever the event loop is at.
+
+    A parent that was killed with something of ours unread resets the line instead of closing it.
+    """
+    try:
+        for line in sys.stdin.buffer:
+            message = json.loads(line)
+            if message["cmd"] == "run":
+                loop.call_soon_threadsafe(requests.put_nowait, message)
+            elif message["cmd"] == "stop":
+                loop.call_soon_threadsafe(sidecar.stop, message["id"], message["reason"])
+    finally:
+        end()
 
 
 if __name__ == "__main__":

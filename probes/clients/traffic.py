@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,10 @@ class Asked:
         return next((value for key, value in self.headers.items() if key.lower() == name), "")
 
 
+async def _no_cookies(_url: str) -> str:
+    return ""
+
+
 @dataclass(slots=True)
 class Document:
     """The answer to the page's own document, redirects followed."""
@@ -74,8 +78,10 @@ class Traffic:
         self.trouble_text = ""
         self.quiet_urls: set[str] = set()  # console errors about these are of our making, or said elsewhere
         self.awaited = Awaited(journey.calls)
+        self.cookies: Callable[[str], Awaitable[str]] = _no_cookies
         self._emit = emit
         self._stopped = ""
+        self._logged_in = False
         self._under_way: dict[str, Ticket] = {}
 
     @property
@@ -99,6 +105,10 @@ class Traffic:
         if asked.header("service-worker") == "script":
             raise RefusedError("a service worker: it would send requests of its own")
         endpoint = self.guard.check(asked.method, asked.url)
+        if self.opens_session(asked):
+            if self._logged_in:
+                raise RefusedError("a second log-in in one visit: its session might never be ended")
+            self._logged_in = True
         if not self.is_page(asked):
             self.awaited.asked(asked.id, Call(asked.method, endpoint.path, asked.kind.lower()), asked.follows)
         cleanup = asked.method == "POST" and self._is_call(endpoint, self.journey.logout_paths)
@@ -196,9 +206,17 @@ class Traffic:
         added: dict[str, str] = {}
         if self.guard.is_target(self.guard.check(asked.method, asked.url)):
             added.update(self.journey.headers)
+            if self.journey.login_paths:  # on a connection that was kept alive, Chromium might send a log-in again
+                added["Connection"] = "close"
         if self.guard.may_carry_credentials(asked.url):
             added.update(self.journey.credential_headers)
         return added
+
+    def is_counted_read(self, asked: Asked) -> bool:
+        """Whether this is a GET of a page's that a limit counts: it is not left to Chromium, see `clients.direct`."""
+        endpoint = self.guard.check(asked.method, asked.url)
+        ours = asked.method == "GET" and asked.kind != "Document" and self.guard.is_target(endpoint)
+        return ours and self.meter.covers(asked.method, endpoint.path)
 
     def is_page(self, asked: Asked) -> bool:
         """Whether this is the document of the page itself, not of a frame in it."""

@@ -76,6 +76,7 @@ class Visit:
         self._tab = tab
         self._traffic = traffic
         self._after_first = after_first
+        traffic.cookies = self._cookie_header
         self._journey = traffic.journey
         self._steps = Steps(tab.page, traffic, deadline - min(AFTERWARDS_S, self._journey.timeout_s / 4))
         self._console: list[ConsoleMessage] = []
@@ -164,6 +165,10 @@ class Visit:
         except SmokeprobeError:
             return False  # a full disk must not cost the finding itself
         return True
+
+    async def _cookie_header(self, url: str) -> str:
+        cookies = await self._tab.context.cookies(url)
+        return "; ".join(f"{cookie['name']}={cookie['value']}" for cookie in cookies)
 
     async def _session_cookies(self) -> dict[str, str]:
         cookies = await self._tab.context.cookies(self._traffic.guard.rules.origin)

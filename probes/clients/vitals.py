@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from dataclasses import fields
 from typing import Any
 
 from playwright.async_api import Error as PlaywrightError
@@ -52,7 +54,15 @@ async def measure(page: Page, timeout_s: float) -> Timing:
     """The page's timing, once it has come to rest; all None where the page does not answer in time."""
     try:
         async with asyncio.timeout(timeout_s):
-            found: dict[str, Any] = await page.evaluate(_SCRIPT, [QUIET_MS, SETTLE_MS])
+            found = await page.evaluate(_SCRIPT, [QUIET_MS, SETTLE_MS])
     except (PlaywrightError, TimeoutError):
         return Timing()  # it went away or hangs; the journey's actions say so
-    return Timing(**found)
+    return Timing(**{each.name: _number(found, each.name) for each in fields(Timing)})
+
+
+def _number(found: Any, name: str) -> float | None:
+    """What a page's own script may have put in place of a time is none."""
+    value = found.get(name) if isinstance(found, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and value >= 0 else None

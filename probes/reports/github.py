@@ -1,5 +1,6 @@
 """The run in GitHub Actions: a job summary in Markdown, and annotations."""
 
+import secrets
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -59,10 +60,40 @@ def annotations(report: RunReport) -> list[str]:
     ]
 
 
-def print_annotations(report: RunReport, environ: Mapping[str, str], stream: TextIO) -> None:
-    """Write the annotations to `stream`, which must be the standard output; outside of GitHub Actions do nothing."""
-    if environ.get("GITHUB_ACTIONS") == "true":
-        stream.writelines(f"{line}\n" for line in annotations(report))
+class CommandStop:
+    """Outside of annotations no line is a workflow command, whatever a target has us show; elsewhere it does nothing.
+
+    By GitHub's own means: after `::stop-commands::WORD` its runner heeds nothing but `::WORD::`.
+    """
+
+    def __init__(self, environ: Mapping[str, str], stream: TextIO) -> None:
+        self._on = environ.get("GITHUB_ACTIONS") == "true"
+        self._word, self._stream = secrets.token_hex(16), stream
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Heed no commands from now on."""
+        self._say(f"::stop-commands::{self._word}", stopped=True)
+
+    def resume(self) -> None:
+        """Heed them again; at the end of the process too, as other steps follow."""
+        self._say(f"::{self._word}::", stopped=False)
+
+    def annotate(self, report: RunReport) -> None:
+        """Write the annotations."""
+        if self._on:
+            was_stopped = self._stopped
+            self.resume()
+            self._stream.writelines(f"{line}\n" for line in annotations(report))
+            if was_stopped:
+                self.stop()
+            self._stream.flush()
+
+    def _say(self, line: str, *, stopped: bool) -> None:
+        if self._on and stopped != self._stopped:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+            self._stopped = stopped
 
 
 def _lines(report: RunReport) -> Iterator[str]:

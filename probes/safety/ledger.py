@@ -1,4 +1,4 @@
-"""The ledger: which slots of the target's limits are taken, by all processes of a machine. No ledger, no request.
+"""The ledger: which slots of the target's limits are taken, by all processes that share it. No ledger, no request.
 
 Why no window at the target ever holds more than the ceiling, whatever the delays, clocks and crashes:
 
@@ -11,33 +11,29 @@ Why no window at the target ever holds more than the ceiling, whatever the delay
 4. `reserve` never lets more slots be held at one moment than the ceiling. So there are no more requests than that.
 
 A reservation that no settlement ever meets (kill -9, power cut) counts wholly until the permit's end and a hold more.
-The argument needs one thing of a permit's holder: that it gives up its last request before the permit's end. It needs
-no clock but this machine's own, and of that only that it runs no more than `CLOCK_RATE` away from the target's.
+The argument needs one thing of a permit's holder: that it gives up its last request before the permit's end. Of clocks
+it needs only that none runs more than `CLOCK_RATE` faster than another: the ledger's (see its backing), the target's
+and those of the holders, who tell how long ago something was, never when.
 What a slot counts for is decided by the target's host and port and by the calls that it was taken for, never by what a
 configuration calls them (see `slots`); calls that no limit of a process's configuration covers, it does not count.
+Of a limit by address the argument holds for each address: what may have come from it, or from who knows where, counts.
 Where a limit is spaced, there is one slot, its hold is the spacing, and the holder's meter keeps the spacing within it.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import sqlite3
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from probes.errors import NoBudgetError, PausedError, QuotaError
-from probes.safety import slots
+from probes.safety import slots, stops
 from probes.safety.guard import counted_as
-from probes.safety.ledger_file import LedgerFile, read_boot_id
-from probes.safety.limits import CLOCK_RATE, RateLimit, counting
+from probes.safety.ledger_tables import Backing, Connection
+from probes.safety.limits import CLOCK_RATE, RateLimit
 from probes.safety.permits import Meter, Permit, Usage, boot_clock
-
-By = Literal["hand", "target"]
+from probes.safety.stops import By, Pause
 
 HANDOVER_S = 1.0
 """How long a permit may take into its holder's hands, who counts its durations from then: a call or a pipe away."""
@@ -45,30 +41,35 @@ HANDOVER_S = 1.0
 KEEP_S = 3600.0
 """How long what is past stays in the file, for `peaks`."""
 
-LONGEST_PAUSE_S = 24 * 3600.0
-"""A pause that the target asks for is cut to this, so that one wrong header does not end all probing."""
 
-LONGEST_BACK_OFF_S = 3600.0
+def open_ledger(state_dir: Path, url: str = "") -> Ledger:
+    """The ledger in the PostgreSQL database at `url`, for a fleet; without one that of this machine, in `state_dir`.
 
+    Nothing is asked of either before the first use. Raises LedgerError where the URL cannot be read.
+    """
+    if url:
+        from probes.safety.ledger_postgres import LedgerDatabase
 
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Probing of `target` ('' for all) is paused; `remaining_s` is None until somebody resumes it."""
+        return Ledger(LedgerDatabase(url))
+    from probes.safety.ledger_file import LedgerFile
 
-    target: str
-    by: By
-    why: str
-    remaining_s: float | None
+    return Ledger(LedgerFile(state_dir / "ledger.sqlite3"))
 
 
 class Ledger:
-    """The account of all that may have been sent, in the file `path`. All methods raise LedgerError where it fails."""
+    """The account of all that may have been sent. All methods raise LedgerError where it cannot be read or written.
 
-    def __init__(
-        self, path: Path, clock: Callable[[], float] = boot_clock, boot_id: Callable[[], str] = read_boot_id
-    ) -> None:
-        self._file = LedgerFile(path, clock, boot_id)
+    `clock` is for lengths of time alone: what time it is by the ledger, its backing says.
+    """
+
+    def __init__(self, backing: Backing, clock: Callable[[], float] = boot_clock) -> None:
+        self._backing = backing
         self._clock = clock
+
+    @property
+    def place(self) -> str:
+        """Where it is kept."""
+        return self._backing.place
 
     def reserve(self, permit: Permit, *, share_fraction: float) -> None:
         """Take all slots of the permit, and its account, or nothing. They count from now until `settle`, or its end.
@@ -79,21 +80,30 @@ class Ledger:
             NoBudgetError: no room, or the account is taken; `retry_in_s` is infinite where it can never fit.
             PausedError: probing of the target is paused.
         """
-        with self._file.writing() as (db, now):
+        with self._backing.writing() as (db, now):
             _remove_past(db, now)
             if not permit.cleanup_only:
-                if paused := _paused_error(_pauses(db, permit.target, now)):
+                if paused := stops.paused_error(stops.pauses_of(db, permit.target, now)):
                     raise paused
-                _check_back_off(db, permit, now)
+                stops.check_back_off(db, permit, now)
             _check_account(db, permit, now)
-            ends = now + permit.ends_in_s + HANDOVER_S
+            ends = now + permit.ends_in_s * CLOCK_RATE + HANDOVER_S
             for limit in permit.limits:
                 if permit.reserved(limit.name):
                     slots.take(db, permit, limit, share_fraction, now, ends)
             db.execute(
-                "INSERT INTO permits (id, target, share, account, ends) VALUES (?, ?, ?, ?, ?)",
-                (permit.id, counted_as(permit.target), permit.share, permit.account, ends),
-            )
+                """INSERT INTO permits (id, target, share, account, ends)
+                VALUES (:id, :target, :share, :account, :ends)""",
+                {
+                    "id": permit.id, "target": counted_as(permit.target), "share": permit.share,
+                    "account": permit.account, "ends": ends,
+                },
+            )  # fmt: skip
+
+    def is_empty(self) -> bool:
+        """Whether nothing was granted out of it for `KEEP_S`, if ever: it may not be the one that another had."""
+        with self._backing.reading() as (db, _):
+            return db.execute("SELECT 1 FROM permits LIMIT 1").fetchone() is None
 
     def settle(self, permit: Permit, usage: Usage) -> None:
         """The permit's holder is done: free its account and what it did not use.
@@ -102,85 +112,66 @@ class Ledger:
         A second time changes nothing.
         """
         asked = self._clock()
-        limits = {limit.name: limit for limit in permit.limits}
-        with self._file.writing() as (db, now):
-            row = db.execute("SELECT ends FROM permits WHERE id = ? AND settled = 0", (permit.id,)).fetchone()
+        this, limits = {"permit": permit.id}, {limit.name: limit for limit in permit.limits}
+        with self._backing.writing() as (db, now):
+            row = db.execute("SELECT ends FROM permits WHERE id = :permit AND settled = 0", this).fetchone()
             if row is None:
                 return
             (ends,) = row
-            holds = dict(db.execute("SELECT name, hold_s FROM holds WHERE permit = ?", (permit.id,)).fetchall())
-            db.execute("DELETE FROM holds WHERE permit = ?", (permit.id,))
+            waited_s = self._clock() - asked
+            holds = dict(db.execute("SELECT name, hold_s FROM holds WHERE permit = :permit", this).fetchall())
+            db.execute("DELETE FROM holds WHERE permit = :permit", this)
             for name, spans in usage.spans.items():
                 hold_s = holds.get(name, limits[name].hold_s * CLOCK_RATE)
-                for span in spans:
-                    over = ends if span.over_ago_s is None else now - span.over_ago_s
-                    slots.insert(db, permit, name, count=1, times=(asked - span.started_ago_s, over, hold_s))
-            db.execute("UPDATE permits SET settled = 1 WHERE id = ?", (permit.id,))
+                for span in spans:  # whose lengths are by the holder's clock, so by ours they may be more or less
+                    started = now - (waited_s + span.started_ago_s) * CLOCK_RATE
+                    over = ends if span.over_ago_s is None else now - span.over_ago_s / CLOCK_RATE
+                    slots.insert(db, permit, name, count=1, times=(started, over, hold_s))
+            db.execute("UPDATE permits SET settled = 1 WHERE id = :permit", this)
 
     def pause(self, target: str | None, seconds: float | None, why: str, by: By) -> None:
         """Stop probing `target` (None: all) for so many seconds, or (None) until resumed; it never shortens a pause.
 
         A pause by the target lasts at most `LONGEST_PAUSE_S`, and that long where it names no sensible time.
         """
-        if by == "target" and (seconds is None or not 0 <= seconds <= LONGEST_PAUSE_S):
-            seconds = LONGEST_PAUSE_S
-        with self._file.writing() as (db, now):
-            until = None if seconds is None else now + seconds
-            db.execute(
-                """INSERT INTO pauses (target, by, why, length_s, until) VALUES (?, ?, ?, ?, ?)
-                ON CONFLICT (target, by) DO UPDATE SET why = excluded.why, length_s = excluded.length_s,
-                until = excluded.until WHERE excluded.until IS NULL OR excluded.until > pauses.until""",
-                (counted_as(target or ""), by, why, seconds, until),
-            )
+        with self._backing.writing() as (db, now):
+            stops.pause(db, target, seconds, why, by, now)
 
     def resume(self, target: str | None) -> list[Pause]:
         """Lift what was paused by hand, for `target` or (None) for all, and say what. The target's own pauses stay."""
-        key = None if target is None else counted_as(target)
-        with self._file.writing() as (db, now):
-            where = "by = 'hand' AND (until IS NULL OR until > :now) AND (:target IS NULL OR target = :target)"
-            lifted = _select_pauses(db, where, {"now": now, "target": key})
-            db.execute("DELETE FROM pauses WHERE by = 'hand' AND (? IS NULL OR target = ?)", (key, key))
-        return lifted
+        with self._backing.writing() as (db, now):
+            return stops.resume(db, target, now)
 
     def pauses(self, target: str) -> list[Pause]:
         """What pauses probing of `target` now."""
-        with self._file.reading() as (db, now):
-            return _pauses(db, target, now)
+        with self._backing.reading() as (db, now):
+            return stops.pauses_of(db, target, now)
 
     def back_off(self, target: str, limits: Iterable[RateLimit], seconds: float, why: str) -> None:
         """Send nothing on these limits for so many seconds, at most `LONGEST_BACK_OFF_S`; never shortens another.
 
         It holds for permits that are held already too: see `check`.
         """
-        length_s = seconds if 0 <= seconds <= LONGEST_BACK_OFF_S else LONGEST_BACK_OFF_S
-        with self._file.writing() as (db, now):
-            db.executemany(
-                """INSERT INTO back_offs (target, limit_json, why, length_s, until) VALUES (?, ?, ?, ?, ?)
-                ON CONFLICT (target, limit_json) DO UPDATE SET why = excluded.why, length_s = excluded.length_s,
-                until = excluded.until WHERE excluded.until > back_offs.until""",
-                [
-                    (counted_as(target), json.dumps(limit.lowered(1).to_json()), why, length_s, now + length_s)
-                    for limit in limits
-                ],
-            )
+        with self._backing.writing() as (db, now):
+            stops.back_off(db, target, limits, seconds, why, now)
 
     def observe(self, target: str, limit: RateLimit, requests: int) -> None:
         """Note what the target itself says that the limit is, as last seen in a header."""
-        key = (counted_as(target), limit.counted_as)
-        with self._file.reading() as (db, _):
-            query = "SELECT requests FROM observed WHERE target = ? AND counted_as = ?"
-            if db.execute(query, key).fetchone() == (requests,):
+        seen = {"target": counted_as(target), "counted_as": limit.counted_as, "requests": requests}
+        with self._backing.reading() as (db, _):
+            query = "SELECT requests FROM observed WHERE target = :target AND counted_as = :counted_as"
+            if db.execute(query, seen).fetchone() == (requests,):
                 return  # nearly always; a write would wait for the disk
-        with self._file.writing() as (db, _):
+        with self._backing.writing() as (db, _):
             db.execute(
-                """INSERT INTO observed (target, counted_as, requests) VALUES (?, ?, ?)
+                """INSERT INTO observed (target, counted_as, requests) VALUES (:target, :counted_as, :requests)
                 ON CONFLICT (target, counted_as) DO UPDATE SET requests = excluded.requests""",
-                (*key, requests),
+                seen,
             )
 
     def lowered(self, target: str, limits: Iterable[RateLimit]) -> tuple[RateLimit, ...]:
         """The limits as the target itself stated them last, where that is lower."""
-        with self._file.reading() as (db, _):
+        with self._backing.reading() as (db, _):
             return tuple(slots.lowered_limit(db, target, limit) for limit in limits)
 
     def check(self, permit: Permit, names: Collection[str], own: Callable[[str, float], int]) -> None:
@@ -189,8 +180,8 @@ class Ledger:
         The target may have asked to slow down, or lowered a limit, since it was granted. `own` tells how many requests
         on a limit the permit itself has sent that count still, for a given hold in seconds. Raises QuotaError.
         """
-        with self._file.reading() as (db, now):
-            for until, name, why in _back_offs(db, permit, now):
+        with self._backing.reading() as (db, now):
+            for until, name, why in stops.back_offs_of(db, permit, now):
                 if name in names:
                     raise QuotaError(f"Nothing is sent on limit {name} for another {until - now:.0f} s: {why}")
             for limit in permit.limits:
@@ -200,10 +191,11 @@ class Ledger:
     def peaks(self, target: str, limits: Iterable[RateLimit], since_s: float) -> dict[str, int]:
         """For each limit, the most requests that any one of its windows of the last `since_s` seconds can have held.
 
-        An upper bound over all processes of the machine: a request may have arrived at any time between its start and
-        its end, and a permit that is not settled may have been used wholly. `KEEP_S` is the longest `since_s`.
+        An upper bound over all processes: a request may have arrived at any time between its start and
+        its end, and a permit that is not settled may have been used wholly. Of a limit by address, it is the worst of
+        any one address. `KEEP_S` is the longest `since_s`.
         """
-        with self._file.reading() as (db, now):
+        with self._backing.reading() as (db, now):
             return {limit.name: slots.peak(db, target, limit, now - since_s) for limit in limits}
 
 
@@ -240,13 +232,18 @@ class Authority:
         account: str = "",
         deadline_s: float,
         cleanup_s: float = 0.0,
+        region: str | None = None,
+        egress: str = "",
     ) -> Permit:
-        """Leave to run `check` once, reserved in the ledger. Raises what `Ledger.reserve` raises."""
+        """Leave to run `check` once, reserved in the ledger, for a holder in another `region` than ours where named.
+
+        `egress` is as in `Permit`. Raises what `Ledger.reserve` raises.
+        """
         asked = self._clock()
         permit = Permit(
             id=uuid.uuid4().hex,
             check=check,
-            region=self.region,
+            region=self.region if region is None else region,
             target=self.target,
             share=self._share,
             limits=self.ledger.lowered(self.target, self._limits),
@@ -255,6 +252,7 @@ class Authority:
             account=account,
             deadline_s=deadline_s,
             cleanup_s=cleanup_s,
+            egress=egress,
         )
         self.ledger.reserve(permit, share_fraction=self._share_fraction)
         self._asked[permit.id] = asked
@@ -279,58 +277,21 @@ class Authority:
 
     def paused(self) -> PausedError | None:
         """Why nothing may be sent just now, if so. Ask before every request: another process may have paused us."""
-        return _paused_error(self.ledger.pauses(self.target))
+        return stops.paused_error(self.ledger.pauses(self.target))
 
 
-def _remove_past(db: sqlite3.Connection, now: float) -> None:
-    past = now - KEEP_S
-    db.execute("DELETE FROM holds WHERE over + hold_s < ?", (past,))
-    db.execute("DELETE FROM permits WHERE ends < ?", (past,))
-    db.execute("DELETE FROM pauses WHERE until <= ?", (now,))
-    db.execute("DELETE FROM back_offs WHERE until <= ?", (now,))
+def _remove_past(db: Connection, now: float) -> None:
+    past = {"past": now - KEEP_S}
+    db.execute("DELETE FROM holds WHERE over + hold_s < :past", past)
+    db.execute("DELETE FROM permits WHERE ends < :past", past)
+    stops.forget_past(db, now)
 
 
-def _select_pauses(db: sqlite3.Connection, where: str, values: Mapping[str, object]) -> list[Pause]:
-    rows = db.execute(f"SELECT target, by, why, until - :now FROM pauses WHERE {where} ORDER BY target, by", values)  # noqa: S608 - constants only
-    return [Pause(*row) for row in rows]
-
-
-def _pauses(db: sqlite3.Connection, target: str, now: float) -> list[Pause]:
-    where = "target IN ('', :target) AND (until IS NULL OR until > :now)"
-    return _select_pauses(db, where, {"now": now, "target": counted_as(target)})
-
-
-def _paused_error(pauses: list[Pause]) -> PausedError | None:
-    """The pause that lasts longest speaks for all."""
-    if not pauses:
-        return None
-    longest = max(pauses, key=lambda pause: math.inf if pause.remaining_s is None else pause.remaining_s)
-    whose = "by hand" if longest.by == "hand" else "by the target's owner"
-    length = "until it is resumed" if longest.remaining_s is None else f"for another {longest.remaining_s:.0f} s"
-    return PausedError(f"Probing is paused {whose} {length}: {longest.why}", longest.remaining_s)
-
-
-def _back_offs(db: sqlite3.Connection, permit: Permit, now: float) -> Iterable[tuple[float, str, str]]:
-    """What the permit's limits are throttled by, longest first: until when, the limit's name, and why."""
-    rows = db.execute(
-        "SELECT until, limit_json, why FROM back_offs WHERE target = ? AND until > ? ORDER BY until DESC",
-        (counted_as(permit.target), now),
-    )
-    for until, limit, why in rows:
-        for name in sorted(counting(RateLimit.from_json(json.loads(limit)), permit.limits)):
-            yield until, name, why
-
-
-def _check_back_off(db: sqlite3.Connection, permit: Permit, now: float) -> None:
-    for until, name, why in _back_offs(db, permit, now):
-        if permit.reserved(name):
-            raise NoBudgetError(f"Nothing is sent on limit {name} for another {until - now:.0f} s: {why}", until - now)
-
-
-def _check_account(db: sqlite3.Connection, permit: Permit, now: float) -> None:
+def _check_account(db: Connection, permit: Permit, now: float) -> None:
     (until,) = db.execute(
-        "SELECT max(ends) FROM permits WHERE account = ? AND account != '' AND target = ? AND settled = 0 AND ends > ?",
-        (permit.account, counted_as(permit.target), now),
+        """SELECT max(ends) FROM permits
+        WHERE account = :account AND account != '' AND target = :target AND settled = 0 AND ends > :now""",
+        {"account": permit.account, "target": counted_as(permit.target), "now": now},
     ).fetchone()
     if until is not None:
         raise NoBudgetError(

@@ -25,40 +25,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from probes.errors import LedgerError
+from probes.safety.ledger_tables import TABLES, VERSION
+from probes.safety.permits import boot_clock
 
 BUSY_S = 2.0
 TRY_S = 0.02
 """How long one try for a lock may block the thread, and the pause after it."""
 
-VERSION = 2
 _T = TypeVar("_T")
 APPLICATION_ID = 0x534D4F4B  # "SMOK", so that another program's database is not taken for a ledger
 
-_TABLES = (
-    # the boot by whose clock all times of this file are meant, and the last reading of it that was written
-    "CREATE TABLE meta (boot TEXT NOT NULL, seen REAL NOT NULL)",
-    """CREATE TABLE permits (
-        id TEXT PRIMARY KEY, target TEXT NOT NULL, share TEXT NOT NULL, account TEXT NOT NULL,
-        ends REAL NOT NULL, settled INTEGER NOT NULL DEFAULT 0)""",
-    # the limits of a configuration, whose names the holds made under it are by; few, so they are kept for good
-    "CREATE TABLE configurations (id INTEGER PRIMARY KEY, limits TEXT NOT NULL UNIQUE)",
-    # a slot counts from `started` until `hold_s` after `over`
-    """CREATE TABLE holds (
-        permit TEXT NOT NULL, target TEXT NOT NULL, configuration INTEGER NOT NULL, name TEXT NOT NULL,
-        share TEXT NOT NULL, slots INTEGER NOT NULL,
-        started REAL NOT NULL, over REAL NOT NULL, hold_s REAL NOT NULL)""",
-    "CREATE INDEX holds_of_target ON holds (target)",
-    "CREATE INDEX holds_of_permit ON holds (permit)",
-    # target '' is all targets; no length is until somebody resumes
-    """CREATE TABLE pauses (
-        target TEXT NOT NULL, by TEXT NOT NULL, why TEXT NOT NULL, length_s REAL, until REAL,
-        PRIMARY KEY (target, by))""",
-    """CREATE TABLE back_offs (
-        target TEXT NOT NULL, limit_json TEXT NOT NULL, why TEXT NOT NULL, length_s REAL NOT NULL, until REAL NOT NULL,
-        PRIMARY KEY (target, limit_json))""",
-    """CREATE TABLE observed (
-        target TEXT NOT NULL, counted_as TEXT NOT NULL, requests INTEGER NOT NULL, PRIMARY KEY (target, counted_as))""",
-)
+# the boot by whose clock all times of this file are meant, and the last reading of it that was written
+_META = "CREATE TABLE meta (boot TEXT NOT NULL, seen REAL NOT NULL)"
 
 _NOT_REPLACED = (
     "It is not replaced, since that would forget what was sent: stop all probing of this machine, wait for the longest "
@@ -85,8 +63,11 @@ def read_boot_id() -> str:
 class LedgerFile:
     """Transactions on the ledger's file. All methods raise LedgerError where it cannot be used."""
 
-    def __init__(self, path: Path, clock: Callable[[], float], boot_id: Callable[[], str]) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = boot_clock, boot_id: Callable[[], str] = read_boot_id
+    ) -> None:
         self._path = path.absolute()
+        self.place = str(self._path)
         self._clock = clock
         self._boot_id = boot_id
         self._waited_in_vain = False
@@ -168,13 +149,16 @@ class LedgerFile:
         db.execute("BEGIN IMMEDIATE")  # wait for whoever may be making the tables just now
         application, version = _marks(db)
         if (application, version) == (0, 0) and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            for table in _TABLES:
+            for table in (_META, *TABLES):
                 db.execute(table)
             db.execute("INSERT INTO meta VALUES (?, ?)", (self._boot_id(), self._clock()))
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {VERSION}")
         elif application != APPLICATION_ID:
             raise LedgerError(f"{self._path} is not a ledger, but another program's database.", "Name another file.")
+        elif version == 2:  # its holds are of no known egress, so they count for all
+            db.execute("ALTER TABLE holds ADD COLUMN egress TEXT NOT NULL DEFAULT ''")
+            db.execute(f"PRAGMA user_version = {VERSION}")
         elif version != VERSION:
             raise LedgerError(
                 f"The ledger {self._path} is of version {version}, this program knows version {VERSION}.",

@@ -27,6 +27,9 @@ def boot_clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+_TEXTS = ("id", "check", "region", "target", "share", "account", "egress")
+
+
 @dataclass(frozen=True, slots=True)
 class Permit:
     """Leave to run one check once against the origin `target`.
@@ -34,7 +37,8 @@ class Permit:
     `quota` is the number of requests for each limit, `cleanup` what is kept beside it for log-out and its proof.
     Durations count from the moment at which the permit was asked for: for `deadline_s` anything may be sent, for
     another `cleanup_s` clean-up only, and before `not_before` (by limit) nothing on that limit. A permit with a
-    `deadline_s` of 0 is for clean-up alone. Raises ValueError where the numbers make no permit.
+    `deadline_s` of 0 is for clean-up alone. `egress` names the address that the target sees, the same name for all who
+    share one; '' where that is not known. Raises ValueError where the numbers make no permit.
     """
 
     id: str
@@ -49,6 +53,7 @@ class Permit:
     deadline_s: float
     cleanup_s: float
     not_before: Mapping[str, float] = field(default_factory=dict)
+    egress: str = ""
 
     def __post_init__(self) -> None:
         names = [limit.name for limit in self.limits]
@@ -90,13 +95,14 @@ class Permit:
             "deadline_s": self.deadline_s,
             "cleanup_s": self.cleanup_s,
             "not_before": dict(self.not_before),
+            "egress": self.egress,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Permit:
         """What `to_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
         return cls(
-            **{name: str(data[name]) for name in ("id", "check", "region", "target", "share", "account")},
+            **{name: str(data[name]) for name in _TEXTS},
             limits=tuple(map(RateLimit.from_json, data["limits"])),
             quota={name: int(count) for name, count in data["quota"].items()},
             cleanup={name: int(count) for name, count in data["cleanup"].items()},
@@ -209,6 +215,10 @@ class Meter:
         """Seconds in which something, or clean-up, may still be sent; 0 when that is over."""
         length = self.permit.ends_in_s if cleanup else self.permit.deadline_s
         return max(0.0, self._since + length - self._clock())
+
+    def covers(self, method: str, path: str) -> bool:
+        """Whether any limit of the permit counts this call."""
+        return bool(self._covering(method, path))
 
     def keeps(self, calls: Iterable[tuple[str, str]]) -> bool:
         """Whether what is kept for clean-up has room for all these calls (method, path)."""
@@ -337,6 +347,7 @@ class Meter:
         """The holder of a lent permit is dead: all that it was lent counts as sent, and may still arrive."""
         lent_at, quota = self._lent.pop(lent.id)
         self._returned.add(lent.id)
+        self._sent += max(quota.values(), default=0)
         for name, count in quota.items():
             for _ in range(count):
                 request = _Request((name,), lent_at, abandoned=True)

@@ -86,7 +86,10 @@ class Redactor:
         return self.deep(report)
 
     def deep(self, value: _T) -> _T:
-        """`value` with every string in it redacted, through dataclasses, mappings, lists and tuples."""
+        """`value` with every string in it redacted, through dataclasses, mappings, lists and tuples.
+
+        Fields that are marked as identifiers (`probes.model.IDENTIFIER`) stay as they are.
+        """
         redacted: Any = self._deep(value)
         return redacted  # type: ignore[no-any-return] # of the type that was given, which no checker can follow
 
@@ -100,7 +103,8 @@ class Redactor:
         if isinstance(value, list | tuple):
             return type(value)(self._deep(item) for item in value)
         if is_dataclass(value) and not isinstance(value, type):
-            return replace(value, **{field.name: self._deep(getattr(value, field.name)) for field in fields(value)})
+            shown = [field.name for field in fields(value) if not field.metadata.get("identifier")]
+            return replace(value, **{name: self._deep(getattr(value, name)) for name in shown})
         return value
 
     def _add(self, secret: str, label: str) -> None:

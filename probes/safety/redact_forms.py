@@ -7,16 +7,25 @@ a URL within a URL). So there is no list of variants: a secret's pattern allows 
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.entities import codepoint2name
+from urllib.parse import quote, quote_plus
 
 SHORT = 4
 """Below this many characters a secret is hidden only where it stands alone: hidden everywhere, it would empty every
 text of, say, the letter `a`, and the holes would spell it out. Its encodings, shorter than many a word, are left alone.
 """
+
+LONGEST_SPELLED = 512
+"""Up to so many characters a secret is found in each mixture of spellings; a longer one only where all of it is spelled
+in one way, as a pattern of all mixtures would take seconds to make."""
+
+LONGEST_CODED = 16384
+"""A still longer one is found only as it is. No text of a report is as long: such a one is not shown at all."""
 
 _ANY_CASE = 8  # from this length on a secret is also found in capitals; a shorter one is often a word
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")  # what no encoder changes
@@ -46,13 +55,26 @@ def forms_of(secret: str, placeholder: str) -> Iterator[Form]:
     if len(secret) < SHORT:
         yield Form(secret.lower() if secret.isascii() else "", _standing_alone(secret), placeholder)
         return
-    yield _escaped(secret, placeholder)
+    if len(secret) > LONGEST_CODED:
+        yield Form(_longest_plain(secret), re.compile(re.escape(secret)), placeholder)
+        return
+    if len(secret) > LONGEST_SPELLED:
+        yield from _literal(secret, placeholder)
+    else:
+        yield _escaped(secret, placeholder)
     for raw in sorted({_utf8(secret), *_latin1(secret)}):
         for mark in ("", "%", r"\x"):
             digits = "".join(f"{mark}{byte:02x}" for byte in raw)
             yield Form(digits, re.compile(re.escape(digits), re.IGNORECASE), placeholder)
     for raw in sorted({_utf8(secret), *_latin1(secret), *(_utf8(text) for text in _as_json(secret))}):
         yield from _base64(raw, placeholder)
+
+
+def _literal(secret: str, placeholder: str) -> Iterator[Form]:
+    """A long secret as each encoder in use writes it."""
+    ways = {secret, *_as_json(secret), quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret)}
+    for way in sorted(ways, key=len, reverse=True):
+        yield Form(_longest_plain(way), re.compile(re.escape(way)), placeholder)
 
 
 def _standing_alone(secret: str) -> re.Pattern[str]:

@@ -37,6 +37,7 @@ class WorkerSeen(TypedDict):
 
     client: str
     region: str
+    verified: bool
     heard_s: float
     ticks: list[str]
 

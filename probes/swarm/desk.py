@@ -11,7 +11,7 @@ from probes.config.models import Settings
 from probes.errors import LedgerError, PausedError
 from probes.model import LimitUse
 from probes.safety.brakes import LedgerBrakes
-from probes.safety.ledger import KEEP_S, Authority, Ledger
+from probes.safety.ledger import KEEP_S, Authority, Ledger, open_ledger
 from probes.safety.limits import RateLimit
 from probes.safety.permits import Meter
 from probes.swarm.equipment import Equipment
@@ -113,7 +113,7 @@ class LedgerDesk:
 def open_authority(equipment: Equipment) -> tuple[Ledger, Authority]:
     """The ledger, and who draws on it for this share of the target. Raises LedgerError."""
     options, settings = equipment.options, equipment.settings
-    ledger = Ledger(options.state / "ledger.sqlite3")
+    ledger = open_ledger(options.state, options.database_url)
     authority = Authority(
         ledger,
         target=equipment.target,

@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from probes.errors import LedgerError, PausedError
+from probes.errors import LedgerError, NoBudgetError, PausedError
 from probes.safety.brakes import LedgerBrakes
-from probes.safety.ledger import KEEP_S
+from probes.safety.ledger import HANDOVER_S, KEEP_S
+from probes.safety.limits import CLOCK_RATE
 from probes.safety.permits import Permit, Usage
 from probes.swarm.board import LimitSeen, limit_seen
 from probes.swarm.desk import CLEANUP_S, limit_use, open_authority, permit_s
@@ -25,21 +26,38 @@ class LedgerGrants:
         """Raises LedgerError where there is no ledger: a master without one is of no use."""
         self._equipment = equipment
         self._ledger, self._authority = open_authority(equipment)
+        self._waits_until = time.monotonic() + (self._longest_s() if self._ledger.is_empty() else 0.0)
         self._brakes = LedgerBrakes(self._ledger, self._authority, equipment.settings.rate_limits, equipment.target)
         self._open: dict[str, Permit] = {}
         self._begun_at = time.monotonic()
         self.trouble = ""
 
-    def grant(self, check: str, region: str) -> Permit:  # noqa: ARG002 - one region so far
-        """Leave to run a check once. Raises what `Authority.grant` raises."""
+    def grant(self, check: str, region: str, *, egress: str) -> Permit:
+        """Leave to run a check once. Raises what `Authority.grant` raises.
+
+        Where the ledger is new, an earlier master may have had another one: for as long as what that had granted can
+        count, nothing is granted.
+        """
+        if (left_s := self._waits_until - time.monotonic()) > 0:
+            raise NoBudgetError(
+                f"The ledger is new: what an earlier master granted may count for {left_s:.0f} s.", left_s
+            )
         planned, settings = self._equipment.checks[check], self._equipment.settings
         own, cleanup = planned.quota()
         permit = self._authority.grant(
             check, quota=own, cleanup=cleanup, account=planned.account,
             deadline_s=permit_s(planned, settings, settings.run.checks_s), cleanup_s=CLEANUP_S,
+            region=region, egress=egress,
         )  # fmt: skip
         self._open[permit.id] = permit
         return permit
+
+    def _longest_s(self) -> float:
+        """How long the longest permit and the longest window after it last."""
+        settings = self._equipment.settings
+        permits = [permit_s(check, settings, settings.run.checks_s) for check in self._equipment.checks.values()]
+        windows = [limit.hold_s * CLOCK_RATE for limit in settings.rate_limits]
+        return max(permits, default=0.0) + CLEANUP_S + HANDOVER_S + max(windows, default=0.0)
 
     def settle(self, usage: Usage) -> None:
         """What a worker has used of a permit; a second time changes nothing. Never raises: it then counts as used."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import locust
 from locust.argument_parser import get_parser
 
-from probes.errors import SmokeprobeError
+from probes.errors import ConfigError, SmokeprobeError
 from probes.files import refuse_folder
 from probes.options import RunOptions, forget_empty
 from probes.swarm.arguments import add_arguments, options_from
@@ -40,8 +40,11 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSe
     parsed, _ = get_parser().parse_known_args()
     options = options_from(parsed)
     try:
-        for file in (options.json_file, options.junit_file, options.html_file):
+        files = [file for file in (options.json_file, options.junit_file, options.html_file) if file]
+        for file in files:
             refuse_folder(file)
+        if len({os.path.realpath(file) for file in files}) < len(files):
+            raise ConfigError("Two reports would be written to one file.", hint="Name a file for each of them.")
         the_door = door_of(parsed)
         session = _session(parsed, options, only_kinds)
     except SmokeprobeError as problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -42,6 +43,15 @@ HEARD_KEPT = 4096
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """What a worker said as it joined."""
+
+    region: str
+    checks: frozenset[str]
+    verified: bool
+
+
 class MasterSession:
     """Holds a master together. It runs no check itself."""
 
@@ -57,7 +67,7 @@ class MasterSession:
         every = {name: equipment.settings.every(equipment.checks[name].options) for name in self.checks}
         self._schedule = Schedule((), every, boot_clock())
         self._environment: Environment | None = None
-        self._members: dict[str, tuple[str, frozenset[str]]] = {}
+        self._members: dict[str, _Member] = {}
         self._heard: OrderedDict[str, None] = OrderedDict()
         self._paused = ""
         self._status_port = status_port
@@ -110,6 +120,7 @@ class MasterSession:
                 {
                     "client": worker.client[:60],
                     "region": worker.region,
+                    "verified": worker.verified,
                     "heard_s": round(self._links.last_heard_s(worker.client), 1),
                     "ticks": sorted(worker.ticks),
                 }
@@ -160,14 +171,14 @@ class MasterSession:
 
     def _see_who_is_there(self, now: float) -> None:
         here = {worker.client for worker in self._ticks.workers}
-        for client, (region, checks) in self._members.items():
+        for client, member in self._members.items():
             node = self._runner.clients.get(client)
             missing = node is not None and node.state == "missing"  # three of Locust's own heartbeats have not come
             alive = self._links.last_heard_s(client) < LOST_S and not missing
             if alive and client not in here:
-                self._ticks.join(client, region, checks)
+                self._ticks.join(client, member.region, member.checks, verified=member.verified)
             elif not alive and client in here:
-                log.warning("worker %s of region %s is lost", client[:60], region)
+                log.warning("worker %s of region %s is lost", client[:60], member.region)
                 self._ticks.lost(client, now)
 
     def _tell_of_pauses(self) -> None:
@@ -218,9 +229,9 @@ class MasterSession:
             log.warning("a worker of region %r for %r is not ours", region[:40], target[:80])
             self._members.pop(client, None)
             return
-        checks = frozenset(str(name) for name in body["checks"])
-        self._members[client] = (region, checks)
-        self._ticks.join(client, region, checks)
+        member = _Member(region, frozenset(str(name) for name in body["checks"]), body["verified"] is True)
+        self._members[client] = member
+        self._ticks.join(client, region, member.checks, verified=member.verified)
         log.info("worker %s has joined region %s", client[:60], region)
         if paused := self._grants.paused():
             self._links.post(client, "pause", {"why": paused.message, "seconds": paused.retry_in_s or 86400.0})
@@ -239,7 +250,7 @@ class MasterSession:
         while len(self._heard) > HEARD_KEPT:
             self._heard.popitem(last=False)
         verdict = presentable(decode(body["verdict"]), self.equipment.redactor)
-        region = tick.occasion.region if tick is not None else self._members[client][0]
+        region = tick.occasion.region if tick is not None else self._members[client].region
         if verdict.check in self.checks:
             self.board.judged(region, verdict, boot_clock())
             log.info("%s %s: %s %s", region, verdict.check, verdict.outcome, verdict.reason or "")

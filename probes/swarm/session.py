@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import datetime as dt
 import os
 import sys
@@ -17,6 +18,7 @@ from probes.errors import SmokeprobeError
 from probes.model import Layer, Outcome, Verdict
 from probes.pipeline import Pipeline, Readers, RunFacts, decode, encode, publish
 from probes.regions import LONGEST_S, VerifiedRegion, verify_region
+from probes.reports.github import CommandStop
 from probes.reports.progress import live
 from probes.safety.permits import boot_clock
 from probes.swarm.board import Board, LimitSeen, Snapshot, limit_seen
@@ -57,6 +59,7 @@ class SmokeSession:
         self._limits: list[LimitSeen] = []
         self._browser: Browser | None = None
         self._console = Console()
+        self._commands = CommandStop(os.environ, sys.stdout)
         self._progress = live(self._console, self.checks)
         self._pipeline = Pipeline(self.checks, equipment.redactor, self._progress)
         self._started_at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
@@ -80,6 +83,8 @@ class SmokeSession:
         _runner(environment).register_message(VERDICT_MESSAGE, self._on_verdict)
         for number in stopping_signals():
             gevent.signal_handler(number, self._on_signal, number, environment)
+        self._commands.stop()
+        atexit.register(self._commands.resume)  # the job's next steps have commands of their own
         self._progress.__enter__()
         self._leave_out(environment)
         self._greenlets += [gevent.spawn(self._tick), gevent.spawn(self._conductor.heed_pauses)]
@@ -153,7 +158,7 @@ class SmokeSession:
         report = self._pipeline.report(self._facts(conductor), allow_degraded=self.equipment.options.allow_degraded)
         options = self.equipment.options
         readers = Readers(options.json_file, options.junit_file, options.html_file)
-        environment.process_exit_code = publish(report, readers, self._console).exit_code
+        environment.process_exit_code = publish(report, readers, self._console, self._commands).exit_code
         sys.stdout.flush()
 
     def _facts(self, conductor: Conductor) -> RunFacts:

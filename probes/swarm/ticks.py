@@ -36,8 +36,11 @@ class Post(Protocol):
 class Grants(Protocol):
     """Who makes permits."""
 
-    def grant(self, check: str, region: str) -> Permit:
-        """Leave to run a check once. Raises NoBudgetError, PausedError and LedgerError."""
+    def grant(self, check: str, region: str, *, egress: str) -> Permit:
+        """Leave to run a check once, from an address of `egress`; empty where nothing bears out whose address it is.
+
+        Raises NoBudgetError, PausedError and LedgerError.
+        """
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class Worker:
     client: str
     region: str
     checks: frozenset[str]
+    verified: bool = False  # whether something bears its region out
     offered_at: float = -math.inf  # when it was last offered something: who waited longest is asked first
     ticks: set[str] = field(default_factory=set)
 
@@ -97,11 +101,11 @@ class Ticks:
         """Ticks that have come to nothing yet."""
         return tuple(self._ticks.values())
 
-    def join(self, client: str, region: str, checks: frozenset[str]) -> None:
+    def join(self, client: str, region: str, checks: frozenset[str], *, verified: bool = False) -> None:
         """A worker is there, or there anew: then what it had is lost."""
         if client in self._workers:
             self.lost(client, 0.0)
-        self._workers[client] = Worker(client, region, checks)
+        self._workers[client] = Worker(client, region, checks, verified)
 
     def lost(self, client: str, now: float) -> None:
         """A worker is gone. What it had asked for may still be running; what it was merely offered is not."""
@@ -134,12 +138,19 @@ class Ticks:
 
     def asked(self, client: str, id_: str, now: float) -> None:
         """A worker is free for a tick that it was offered: it gets a permit, or hears why not."""
-        tick = self._ticks.get(id_)
-        if tick is None or tick.client != client or tick.permit is not None or now >= tick.occasion.ends:
+        tick, worker = self._ticks.get(id_), self._workers.get(client)
+        if (
+            worker is None
+            or tick is None
+            or tick.client != client
+            or tick.permit is not None
+            or now >= tick.occasion.ends
+        ):
             self._post(client, "denied", {"tick": id_, "why": "it is somebody else's by now, or over"})
             return
         try:
-            permit = self._grants.grant(tick.occasion.check, tick.occasion.region)
+            egress = worker.region if worker.verified else ""
+            permit = self._grants.grant(tick.occasion.check, tick.occasion.region, egress=egress)
         except NoBudgetError as empty:
             self._deny(tick, now, "no budget", empty.message, empty.retry_in_s)
         except PausedError as paused:

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, abort, jsonify, redirect, request, sessio
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from probes.errors import LedgerError
-from probes.safety.ledger import Ledger
+from probes.safety.ledger import Ledger, open_ledger
 from probes.swarm.board import Snapshot
 from probes.swarm.equipment import Equipment
 from probes.swarm.web_door import Door, Inside, Tries, csrf_token, door, has_token, seal
@@ -138,6 +138,8 @@ class _Tab:
     def __init__(self, environment: LocustEnvironment, watched: Watched, the_door: Door, inside: Inside) -> None:
         self._environment, self._watched, self._door, self._inside = environment, watched, the_door, inside
         self._equipment = watched.equipment
+        options = watched.equipment.options
+        self._ledger = open_ledger(options.state, options.database_url)
         self._tries = Tries()
         self._fresh: tuple[float, dict[str, Any]] = (0.0, {})
         self._templates = Environment(
@@ -191,7 +193,7 @@ class _Tab:
     def _pauses(self) -> list[PauseSeen]:
         clean = self._equipment.redactor.text
         try:
-            pauses = self._ledger().pauses(self._equipment.target)
+            pauses = self._ledger.pauses(self._equipment.target)
         except LedgerError:
             return []  # the snapshot says so
         return [{"by": each.by, "why": clean(each.why), "remaining_s": each.remaining_s} for each in pauses]
@@ -204,14 +206,11 @@ class _Tab:
 
     def _ask(self, what: Callable[[Ledger], object]) -> Answer:
         try:
-            what(self._ledger())
+            what(self._ledger)
         except LedgerError as problem:
             return Response(f"{problem}\n", 503, mimetype="text/plain")
         self._fresh = (0.0, {})
         return redirect(url_for("smoke.board"), 303)
-
-    def _ledger(self) -> Ledger:
-        return Ledger(self._equipment.options.state / "ledger.sqlite3")
 
     @property
     def _is_master(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from probes import __version__
 from probes.clients.browser import Browser
 from probes.model import Verdict
 from probes.pipeline import encode
+from probes.regions import verify_region
 from probes.safety.permits import Permit, boot_clock
 from probes.swarm.conductor import Conductor
 from probes.swarm.equipment import Equipment
@@ -51,6 +53,7 @@ class WorkerSession:
         self._desk = FleetDesk(equipment.target, self._brakes, self._link.post)
         self._conductor: Conductor | None = None
         self._browser: Browser | None = None
+        self._verified = False
         self._offers: dict[str, Queue[str]] = {name: Queue() for name in self.checks}
         self._greenlets: list[gevent.Greenlet[..., Any]] = []
 
@@ -61,6 +64,8 @@ class WorkerSession:
         self._conductor = Conductor(self.equipment, self._desk, self._browser, no_browser)
         assert environment.runner is not None  # noqa: S101 - Locust has made it before it fires `init`
         environment.runner.register_message(FLEET_MESSAGE, self._on_message)
+        # at once, and once: it takes half a second at most, and is said with each `join`
+        self._verified = verify_region(self.equipment.options.region, self.equipment.settings, os.environ).verified
         self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._conductor.heed_pauses)]
 
     def run_check(self, name: str) -> Verdict | None:
@@ -130,6 +135,7 @@ class WorkerSession:
         about_us = {
             "client": self._client_id,
             "region": self.equipment.options.region,
+            "verified": self._verified,
             "target": self.equipment.target,
             "checks": list(self._able()),
             "version": __version__,

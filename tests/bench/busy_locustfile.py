@@ -62,7 +62,7 @@ def recorded_classes() -> dict[str, Any]:
     path, check, verdicts = (os.environ[name] for name in names)
     recorder = Recorder(session, Path(path), check, int(verdicts))
     locust.events.init.add_listener(recorder.begin)
-    session.run_check = recorder.run_check  # type: ignore[method-assign]
+    session.run_check = recorder.run_check  # type: ignore[method-assign]  # it stands before the session
     return dict(probe_classes(session))
 
 

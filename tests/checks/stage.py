@@ -22,7 +22,7 @@ from probes.deadline import Deadline
 from probes.model import Outcome, Step, Verdict
 from probes.safety.brakes import LedgerBrakes
 from probes.safety.guard import Guard
-from probes.safety.ledger import Authority, Ledger
+from probes.safety.ledger import Authority, open_ledger
 from probes.safety.permits import Usage
 from probes.safety.redact import Redactor
 
@@ -78,7 +78,7 @@ class Stage:
         """The verdict of one check with these options."""
         settings = self.settings(configuration(self.url, {"tested": {"kind": kind, **options}}, **parts))
         check = build_checks(settings, self.folder / "config.yaml")["tested"]
-        ledger = Ledger(self.folder / "ledger.sqlite3")
+        ledger = open_ledger(self.folder)
         authority = Authority(
             ledger, target=self.url, share="adhoc", share_fraction=1.0, limits=settings.rate_limits, region="local"
         )

@@ -24,7 +24,7 @@ from probes.config.load import Source
 from probes.config.vantage import Control
 from probes.deadline import CutOff, Deadline
 from probes.model import Layer, Outcome, Reason, Step, Verdict
-from probes.safety.ledger import Authority, Ledger
+from probes.safety.ledger import Authority, Ledger, open_ledger
 from probes.safety.limits import RateLimit
 from tests.checks.stage import Stage, configuration
 from tests.clients.raw_server import (
@@ -69,7 +69,7 @@ def rig(folder: Path, *urls: str, private: bool = True, lock: Any = None, **opti
     data["credentials"]["hosts"] = ["127.0.0.1:*", "example.com"]
     path = folder / "config.yaml"
     path.write_text(json.dumps(data))
-    ledger = Ledger(folder / "ledger.sqlite3")
+    ledger = open_ledger(folder)
     identity = Identity("0" * 32, "smokeprobe/test (+https://example.com)", ("X-Probe-Key", "planted-secret"))
     return Rig(
         NetworkControl(load_settings(Source(path)), identity, folder / "ledger.sqlite3", lock or threading.Lock()),

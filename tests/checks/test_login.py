@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from probes.clients.http import HttpClient, Request, Response
+from probes.accounts import OpenSessions
+from probes.clients.http import Heard, HttpClient, Request, Response
 from probes.deadline import CutOff
 from probes.model import Layer, Outcome, Verdict
+from probes.safety.redact import Redactor
 from probes.standin.faults import FAULTS
 from probes.standin.process import StandIn
 from tests.checks.stage import EMAIL, LOGIN, LOGOUT, REFRESH, Stage, outcomes, reason
@@ -32,7 +36,7 @@ def open_sessions(target: StandIn) -> int:
     return sum(target.state()["open_sessions"].values())
 
 
-def kept(stage: Stage) -> Mapping[str, str]:
+def kept(stage: Stage) -> Sequence[Mapping[str, str]]:
     return stage.sessions().left_open("basic")
 
 
@@ -49,7 +53,7 @@ def test_a_session_leaves_nothing_behind(stage: Stage, design: StandIn) -> None:
     assert (verdict.outcome, verdict.attempts, calls(design)) == (Outcome.PASSED, 1, CALLS)
     state = design.state()
     assert (state["logins"]["basic"], state["writes"], open_sessions(design)) == (1, 0, 0)
-    assert kept(stage) == {}
+    assert kept(stage) == []
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,7 @@ def test_a_locked_account_is_the_probes_trouble_and_says_until_when(stage: Stage
 def test_after_a_log_out_that_is_not_proved_the_next_run_ends_the_session_first(stage: Stage, design: StandIn) -> None:
     design.set_faults("logout-fails")
     assert stage.run({}, "login").outcome is Outcome.FAILED
-    assert set(kept(stage)) == {"access_token", "refresh_token"}
+    assert set(kept(stage)[0]) == {"access_token", "refresh_token"}
     assert open_sessions(design) == 1
     design.set_faults()
     before = len(calls(design))
@@ -110,7 +114,7 @@ def test_after_a_log_out_that_is_not_proved_the_next_run_ends_the_session_first(
     assert verdict.outcome is Outcome.PASSED
     assert calls(design)[before:] == [f"POST {LOGOUT}", f"GET {PROFILE}", *CALLS]
     assert open_sessions(design) == 0
-    assert kept(stage) == {}
+    assert kept(stage) == []
 
 
 def test_while_a_left_open_session_cannot_be_ended_there_is_no_login(stage: Stage, design: StandIn) -> None:
@@ -181,13 +185,13 @@ class CutClient(HttpClient):
         super().__init__(*args, **kwargs)
         self.scissors = scissors
 
-    def send(self, request: Request, timeout_s: float) -> Response:
+    def send(self, request: Request, timeout_s: float, heard: Heard | None = None) -> Response:
         scissors = self.scissors
         scissors.seen += 1
         now = scissors.seen == scissors.at
         if now and not scissors.after:
             raise CutOff("not finished within the run's 30 s")
-        response = super().send(request, timeout_s)
+        response = super().send(request, timeout_s, heard)
         if now:
             raise CutOff("not finished within the run's 30 s")
         return response
@@ -211,7 +215,7 @@ def test_cut_off_while_it_looks_around_a_session_is_ended_all_the_same(
     assert calls(design)[-2:] == CALLS[-2:]
     assert calls(design).count(f"POST {LOGIN}") == 1
     assert open_sessions(design) == 0
-    assert kept(stage) == {}
+    assert kept(stage) == []
 
 
 def test_cut_off_before_the_login_there_is_nothing_to_end(stage: Stage, design: StandIn) -> None:
@@ -226,15 +230,15 @@ def test_cut_off_in_the_log_out_itself_the_session_is_ended_all_the_same(
     assert cut(stage, at, after=after).outcome is Outcome.FAILED
     assert open_sessions(design) == 0
     assert stage.run({}, "login").outcome is Outcome.PASSED
-    assert (open_sessions(design), kept(stage)) == (0, {})
+    assert (open_sessions(design), kept(stage)) == (0, [])
 
 
 def test_an_interruption_is_nobodys_failure(stage: Stage, design: StandIn) -> None:
     class Interrupted(HttpClient):
-        def send(self, request: Request, timeout_s: float) -> Response:
+        def send(self, request: Request, timeout_s: float, heard: Heard | None = None) -> Response:
             if request.url.endswith(PROFILE) and not request.cleanup:
                 raise CutOff("interrupted by SIGTERM", interrupted=True)
-            return super().send(request, timeout_s)
+            return super().send(request, timeout_s, heard)
 
     stage.make_client = Interrupted
     verdict = stage.run({"attempts": 2}, "login")
@@ -313,7 +317,7 @@ def test_tokens_are_ended_whatever_answer_brings_them(tmp_path: Path, status: in
     assert sent[-2:] == [f"POST {LOGOUT}", f"GET {PROFILE}"]
     assert (verdict.outcome is Outcome.PASSED) == (status == 200)
     assert outcomes(verdict)["log-out-proof"] is Outcome.PASSED
-    assert kept(stage) == {}
+    assert kept(stage) == []
 
 
 def test_without_a_token_no_log_out_is_proved(tmp_path: Path) -> None:
@@ -322,7 +326,7 @@ def test_without_a_token_no_log_out_is_proved(tmp_path: Path) -> None:
         stage = Stage(tmp_path, server.url, "a password")
         verdict = stage.run({"attempts": 3}, "login")
     assert outcomes(verdict)["log-out-proof"] is Outcome.FAILED
-    assert kept(stage) == {"refresh_token": "refresh-1"}
+    assert kept(stage) == [{"refresh_token": "refresh-1"}]
     assert sum(request.startswith(f"POST {LOGIN} ".encode()) for request in server.requests) == 1
 
 
@@ -336,7 +340,7 @@ def test_one_try_has_log_outs_enough(stage: Stage, design: StandIn) -> None:
     assert open_sessions(design) == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"access_token": 5}', b"\xff", b"{}", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"access_token": 5}', b"\xff", b"{}", b"[{}]", b"[" * 100_000])
 def test_a_damaged_session_file_is_said_once_and_loses_nothing(stage: Stage, design: StandIn, content: bytes) -> None:
     design.set_faults("logout-fails")
     stage.run({"attempts": 1}, "login")
@@ -403,4 +407,66 @@ def test_a_log_out_whose_answer_is_lost_is_sent_again(tmp_path: Path) -> None:
         verdict = stage.run({"attempts": 2}, "login")
     assert (verdict.outcome, verdict.flaky) == (Outcome.PASSED, True)
     assert sum(request.startswith(f"POST {LOGOUT} ".encode()) for request in server.requests) == 2
-    assert kept(stage) == {}
+    assert kept(stage) == []
+
+
+def test_a_log_in_whose_body_breaks_off_is_ended_by_its_cookies(tmp_path: Path) -> None:
+    good = lying({})
+
+    def handle(talk: Talk) -> None:
+        if talk.number:
+            good(talk)
+            return
+        talk.request()
+        cookies = b"Set-Cookie: auth_token=access-1; HttpOnly\r\nSet-Cookie: refresh_token=refresh-1; HttpOnly\r\n"
+        talk.send(b"HTTP/1.1 200 X\r\n" + cookies + b"Content-Length: 500\r\n\r\n{")
+
+    with RawServer(handle) as server:
+        stage = Stage(tmp_path, server.url, "a password")
+        verdict = stage.run({"attempts": 3}, "login")
+    sent = [b" ".join(request.split(b" ")[:2]).decode() for request in server.requests]
+    assert sent == [f"POST {LOGIN}", f"POST {LOGOUT}", f"GET {PROFILE}"]
+    assert (verdict.outcome, outcomes(verdict)["log-out-proof"]) == (Outcome.FAILED, Outcome.PASSED)
+    assert kept(stage) == []
+
+
+def test_sessions_are_the_same_by_whichever_name_the_target_goes(tmp_path: Path) -> None:
+    redactor = Redactor()
+    OpenSessions(tmp_path, "http://127.0.0.1:8089", redactor).opened("basic", {"access_token": "access-1"})
+    other = OpenSessions(tmp_path, "http://localhost:8089", redactor)
+    assert other.left_open("basic") == [{"access_token": "access-1"}]
+    assert OpenSessions(tmp_path, "http://localhost:8090", redactor).left_open("basic") == []
+
+
+def test_each_of_several_sessions_is_kept_until_it_is_ended(tmp_path: Path) -> None:
+    sessions = OpenSessions(tmp_path, "http://127.0.0.1:8089", Redactor())
+    first, second = {"access_token": "access-1"}, {"access_token": "access-2", "refresh_token": "refresh-2"}
+    sessions.opened("basic", first)
+    sessions.opened("basic", second)
+    sessions.closed("basic", first)
+    assert OpenSessions(tmp_path, "http://127.0.0.1:8089", Redactor()).left_open("basic") == [second]
+    sessions.closed("basic", second)
+    assert list((tmp_path / "sessions").iterdir()) == []
+
+
+def test_what_was_half_written_as_a_run_was_killed_is_removed(tmp_path: Path) -> None:
+    sessions = OpenSessions(tmp_path, "http://127.0.0.1:8089", Redactor())
+    sessions.opened("basic", {"access_token": "access-1"})
+    (file,) = (tmp_path / "sessions").iterdir()
+    old, new = (file.with_name(f".{file.name}.{name}") for name in ("old", "new"))
+    for half in (old, new):
+        half.write_text("[{")
+    os.utime(old, (0, 0))
+    sessions.left_open("basic")
+    assert (old.exists(), new.exists(), file.exists()) == (False, True, True)
+
+
+@pytest.mark.parametrize("token", ["+" * 60_000, "/" * 20_000, "a" * 900_000, "health"])
+def test_a_monstrous_token_takes_no_time(tmp_path: Path, token: str) -> None:
+    with RawServer(lying({f"POST {LOGIN}": (200, {"access_token": token})})) as server:
+        stage = Stage(tmp_path, server.url, "a password")
+        begun = time.monotonic()
+        verdict = stage.run({"attempts": 1, "timeout": "20s"}, "login")
+    assert time.monotonic() - begun < 10
+    assert outcomes(verdict)["log-in"] is Outcome.PASSED
+    assert any(request.startswith(f"POST {LOGOUT} ".encode()) for request in server.requests) or len(token) > 100_000

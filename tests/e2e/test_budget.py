@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.safety.ledger import Ledger
+from probes.safety.ledger import open_ledger
 from probes.standin.process import StandIn
 from tests.e2e.harness import (
     CHECKS,
@@ -178,7 +178,7 @@ def test_a_pause_that_another_process_was_told_of(target: StandIn, runner: Runne
     target.set_faults("edge-503")
     with runner.started("--no-browser", "--check", "health", state=state, config=config) as running:
         assert until(lambda: len(target.ledger()) == 2)  # it will try the second call once more
-        Ledger(state / "ledger.sqlite3").pause(target.url, 120, "enough for now", "target")
+        open_ledger(state).pause(target.url, 120, "enough for now", "target")
         ran = running.end()
 
     assert ran.code == 1, ran.story()

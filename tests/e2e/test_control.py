@@ -49,6 +49,7 @@ def test_the_target_is_down_and_our_network_is_not(target: StandIn, runner: Runn
     assert_left_nothing(target)
 
 
+@pytest.mark.slow
 def test_nobody_can_be_reached(runner: Runner) -> None:
     with down() as url, down() as control, down() as second:
         ran = runner.run("--target-url", url, config=config(runner.folder, control, second))

@@ -36,6 +36,7 @@ PATIENT = frozenset({"slow-page", "page-never-loads", "page-busy", "hang"})
 """Faults that a browser waits for; tested with all that the shipped configuration allows."""
 
 TOGETHER = frozenset({"throttled-enhance", "login-429"})
+WEB_TOGETHER = frozenset({"page-login-429"})
 """A 429 of one call holds up what shares its limit, for as long as the target asks."""
 
 STORED = frozenset({"enhance-stores"})
@@ -72,14 +73,14 @@ def grouped(faults: Iterable[Fault]) -> Iterator[tuple[str, ...]]:
 ALONE = [
     fault.name
     for fault in FAULTS.values()
-    if len(fault.expected) > 1 or fault.name in SLOW | HELD_UP | PATIENT | TOGETHER
+    if len(fault.expected) > 1 or fault.name in SLOW | HELD_UP | PATIENT | TOGETHER | WEB_TOGETHER
 ]
 HTTP_GROUPS = list(grouped(f for f in FAULTS.values() if f.name not in ALONE and not needs_browser(f)))
 WEB_GROUPS = list(grouped(f for f in FAULTS.values() if f.name not in ALONE and needs_browser(f)))
 HTTP_ALONE = [name for name in ALONE if not needs_browser(FAULTS[name])]
 MANY = [(name,) for name in sorted(set(HTTP_ALONE) - SLOW - HELD_UP - TOGETHER)]
 WEB_ALONE = [name for name in ALONE if needs_browser(FAULTS[name]) and name not in PATIENT]
-ALL = [(name,) for name in sorted(set(WEB_ALONE) - {"throttled-429", "pause-header"})]
+ALL = [(name,) for name in sorted(set(WEB_ALONE) - WEB_TOGETHER - {"throttled-429", "pause-header"})]
 
 
 @pytest.fixture(scope="session")
@@ -243,6 +244,18 @@ def test_a_throttled_call_is_not_asked_again(name: str, target: StandIn, runner:
     ran = runner.run("--no-browser")
 
     assert said(ran, expected.check) == ("throttled", "http", False), ran.story()
+    assert ran.code == 3
+    assert [entry["status"] for entry in target.ledger()].count(429) == 1
+    assert_harmless(ran, target, (name,))
+
+
+@pytest.mark.parametrize("name", sorted(WEB_TOGETHER))
+def test_a_throttled_call_of_a_page_is_not_asked_again(name: str, target: StandIn, runner: Runner) -> None:
+    target.set_faults(name)
+
+    ran = runner.run("--check", "login")
+
+    assert said(ran, "login") == ("throttled", "http", False), ran.story()
     assert ran.code == 3
     assert [entry["status"] for entry in target.ledger()].count(429) == 1
     assert_harmless(ran, target, (name,))

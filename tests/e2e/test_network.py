@@ -48,6 +48,7 @@ def assert_all_failed(ran: Ran, layer: str, checks: tuple[str, ...] = HTTP_CHECK
     ), ran.story()
 
 
+@pytest.mark.slow
 def test_an_unknown_name(run_at: RunAt) -> None:
     ran = run_at("http://smoke.invalid:8089")
 
@@ -146,7 +147,14 @@ def test_a_certificate_that_ends_soon(days: float, outcome: str, authority: Auth
     ("host", "days", "known", "says"),
     [
         pytest.param("127.0.0.1", -1, True, "expired", id="expired", marks=pytest.mark.slow),
-        pytest.param("127.0.0.1", 90, False, "unable to get local issuer certificate", id="unknown issuer"),
+        pytest.param(
+            "127.0.0.1",
+            90,
+            False,
+            "unable to get local issuer certificate",
+            id="unknown issuer",
+            marks=pytest.mark.slow,
+        ),
         pytest.param("other.invalid", 90, True, "IP address mismatch", id="wrong host", marks=pytest.mark.slow),
     ],
 )

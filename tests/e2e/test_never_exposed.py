@@ -121,7 +121,7 @@ def test_tokens_of_a_session_that_stays_open(guarded: StandIn, secretive: Runner
     (kept,) = (state / "sessions").iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600
     assert EMAILS["basic"] not in kept.name
-    tokens = tuple(json.loads(kept.read_text()).values())
+    tokens = tuple(json.loads(kept.read_text())[0].values())
     assert len(tokens) == 2
     assert_never_exposed(everything(ran, tmp_path, state), (*PLANTED, *tokens))
 

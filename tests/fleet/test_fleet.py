@@ -13,7 +13,7 @@ import pytest
 
 from probes.standin.process import StandIn
 from tests.e2e.harness import LOCUST, ROOT, SMOKEPROBE, Runner, assert_left_nothing, busiest
-from tests.fleet.harness import Fleet, fleet_of, free_port, until
+from tests.fleet.harness import Fleet, fleet_of, free_port, until, write_ledger
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(120)]
 
@@ -77,6 +77,14 @@ def test_without_a_worker_there_is_no_data_and_not_silence(fleet: Fleet) -> None
     assert fleet.cell("health")["outcome"] == "no data"
     assert fleet.get("/healthz")[0] == 200
     assert fleet.get("/readyz")[0] == 503
+
+
+def test_a_master_with_a_new_ledger_waits_for_what_another_may_have_granted(fleet: Fleet, target: StandIn) -> None:
+    fleet.master(new=True)
+    fleet.worker("one")
+    assert until(lambda: "The ledger is new" in fleet.cell("health")["reason"]), fleet.story()
+    assert target.ledger() == []
+    assert until(lambda: judged(fleet, "health"), 40), fleet.story()
 
 
 def test_a_killed_worker_is_noticed_and_another_takes_over(fleet: Fleet) -> None:
@@ -189,7 +197,8 @@ def test_the_plain_locust_commands_do_the_same(fleet: Fleet, target: StandIn) ->
     env = Runner(target, fleet.folder, fleet.config).environment(**fleet.env)
     conf = ROOT / "config" / "locust"
     master = [LOCUST, *common, "--config", str(conf / "master.conf"), "--master-bind-port", str(fleet.port)]
-    master += ["--status-port", str(fleet.status_port), "--state-dir", str(fleet.folder / "m")]
+    master += ["--status-port", str(fleet.status_port), "--state-dir", str(fleet.folder / "master")]
+    write_ledger(fleet.folder / "master")
     worker = [LOCUST, *common, "--config", str(conf / "worker.conf"), "--master-port", str(fleet.port)]
     worker += ["--state-dir", str(fleet.folder / "w")]
     with (fleet.folder / "locust.log").open("wb") as log:

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 
 from probes.errors import SmokeprobeError
 from probes.model import RunReport
-from probes.reports.github import annotations, markdown, print_annotations, write_summary
+from probes.reports.github import CommandStop, annotations, markdown, write_summary
 from tests.reports import sample
 
 
@@ -92,10 +92,30 @@ def test_hostile_text_cannot_give_a_command() -> None:
 )
 def test_annotations_are_printed_in_github_actions_only(environ: dict[str, str], lines: int) -> None:
     stream = io.StringIO()
-    print_annotations(sample.MIXED, environ, stream)
+    CommandStop(environ, stream).annotate(sample.MIXED)
     assert len(stream.getvalue().splitlines()) == lines
 
 
 def test_a_region_that_nothing_bears_out() -> None:
     assert "us-east-1 (unverified)" in _html(replace(sample.PASSED, region_verified=False))
     assert "(unverified)" not in _html(sample.PASSED)
+
+
+def test_what_is_shown_between_stop_and_resume_is_no_command() -> None:
+    stream = io.StringIO()
+    commands = CommandStop({"GITHUB_ACTIONS": "true"}, stream)
+    commands.stop()
+    stream.write("    ::stop-commands::pwned\n")
+    commands.annotate(sample.FAILED)
+    commands.resume()
+    commands.resume()
+    lines = stream.getvalue().splitlines()
+    word = lines[0].removeprefix("::stop-commands::")
+    assert len(word) == 32
+    assert lines[2] == lines[-1] == f"::{word}::"
+    assert lines[-2] == lines[0]
+    assert all(line.startswith("::error") for line in lines[3:-2])
+    assert len(lines) > 5
+    other = io.StringIO()
+    CommandStop({}, other).stop()
+    assert other.getvalue() == ""

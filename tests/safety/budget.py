@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
+from probes.safety.ledger_postgres import LedgerDatabase
+from probes.safety.ledger_tables import Connection
 from probes.safety.limits import CallPattern, Key, RateLimit
 from probes.safety.permits import Permit
 
@@ -20,6 +23,24 @@ class FakeClock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class OnFakeClock(LedgerDatabase):
+    """A ledger on a server, whose time is the test's."""
+
+    def __init__(self, url: str, clock: Callable[[], float]) -> None:
+        super().__init__(url)
+        self._clock = clock
+
+    @contextmanager
+    def reading(self) -> Iterator[tuple[Connection, float]]:
+        with super().reading() as (db, _):
+            yield db, self._clock()
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[Connection, float]]:
+        with super().writing() as (db, _):
+            yield db, self._clock()
 
 
 def limit(
@@ -47,6 +68,7 @@ def permit(
     deadline_s: float = 30.0,
     cleanup_s: float = 5.0,
     share: str = "adhoc",
+    egress: str = "",
 ) -> Permit:
     return Permit(
         id=f"permit-{next(_number)}",
@@ -60,4 +82,5 @@ def permit(
         account=account,
         deadline_s=deadline_s,
         cleanup_s=cleanup_s,
+        egress=egress,
     )

@@ -1,5 +1,6 @@
 """A process of its own for the tests of the ledger: `python -m tests.safety.ledger_child MODE LEDGER [LOG]`.
 
+LEDGER is a path or a URL.
 `hammer` sends as many make-believe requests as the ledger allows and writes down when each arrived; the others try to
 reserve one slot where that must fail, as another user or with no room for a file to grow, and print what happens.
 """
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from probes.errors import LedgerError, NoBudgetError, QuotaError
 from probes.safety.ledger import Authority, Ledger
+from probes.safety.ledger_file import LedgerFile
+from probes.safety.ledger_postgres import LedgerDatabase
 from probes.safety.limits import RateLimit
 from probes.safety.permits import boot_clock
 from tests.safety.budget import ENHANCE, TARGET, limit, permit
@@ -25,9 +28,13 @@ HAMMER_LIMITS = (limit(requests=50, window_s=0.3), limit("edge", 10, 0.1, "GET /
 NOBODY = 65534
 
 
-def hammer(path: Path, log: Path) -> None:
+def ledger_at(place: str) -> Ledger:
+    return Ledger(LedgerDatabase(place)) if place.startswith("postgresql:") else Ledger(LedgerFile(Path(place)))
+
+
+def hammer(place: str, log: Path) -> None:
     authority = Authority(
-        Ledger(path), target=TARGET, share="adhoc", share_fraction=1, limits=HAMMER_LIMITS, region="here"
+        ledger_at(place), target=TARGET, share="adhoc", share_fraction=1, limits=HAMMER_LIMITS, region="here"
     )
     with log.open("ab", buffering=0) as arrivals:
         while True:
@@ -53,30 +60,30 @@ def _send_some(authority: Authority, one_limit: RateLimit, write: Callable[[byte
     authority.settle(granted, meter)
 
 
-def try_once(path: Path) -> None:
+def try_once(place: str) -> None:
     try:
-        Ledger(path).reserve(permit(ENHANCE, quota={"enhance": 1}), share_fraction=1)
+        ledger_at(place).reserve(permit(ENHANCE, quota={"enhance": 1}), share_fraction=1)
     except LedgerError as error:
         print(f"LedgerError: {error}")  # noqa: T201 - read by the test
     else:
         print("reserved")  # noqa: T201 - read by the test
 
 
-def main(mode: str, path: Path, *rest: str) -> None:
+def main(mode: str, place: str, *rest: str) -> None:
     if mode == "hammer":
-        hammer(path, Path(rest[0]))
+        hammer(place, Path(rest[0]))
     elif mode == "other-user":
         if os.geteuid() == 0:
             os.setgroups([])
             os.setgid(NOBODY)
             os.setuid(NOBODY)
-        try_once(path)
+        try_once(place)
     elif mode == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
-        try_once(path)
+        try_once(place)
     else:
         raise ValueError(mode)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
+    main(*sys.argv[1:])

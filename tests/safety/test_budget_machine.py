@@ -1,8 +1,8 @@
 """Permits and ledger against the target's own count, by random histories.
 
-Simulated processes of one machine share one ledger file; requests are delayed before they are sent, on the way and in
-the answer, time out, are lent to sidecars and repeated; processes are killed and the machine is rebooted. The target
-writes down when each request really arrived, by a clock that nobody else has, and judges at the end.
+Simulated processes share one ledger, and no clock runs quite as another; requests are delayed before they are sent, on
+the way and in the answer, time out, are lent to sidecars and repeated; processes are killed and machines are rebooted.
+The target writes down when each request really arrived, by a clock that nobody else has, and judges at the end.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import heapq
 import itertools
 import tempfile
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,14 +30,17 @@ from hypothesis.stateful import (
 
 from probes.errors import NoBudgetError, QuotaError
 from probes.safety.ledger import HANDOVER_S, Authority, Ledger
+from probes.safety.ledger_file import LedgerFile
+from probes.safety.ledger_tables import Backing
 from probes.safety.limits import RateLimit
 from probes.safety.permits import Meter, Permit, Ticket, Usage
-from tests.safety.budget import TARGET, limit
+from tests.postgres import PostgresServer
+from tests.safety.budget import TARGET, OnFakeClock, limit
 
 LIMITS = (
-    limit("enhance", 30, 10, "POST /api/enhance"),  # ceiling 2
-    limit("api", 70, 10, "* /api/*"),  # ceiling 6
-    limit("edge", 10, 5, "* /edge/*"),  # one in more than 5 s
+    limit("enhance", 30, 10, "POST /api/enhance"),  # ceiling 2, by address
+    limit("api", 70, 10, "* /api/*", key="global"),  # ceiling 6
+    limit("edge", 10, 5, "* /edge/*"),  # one in more than 5 s, by address
 )
 CALLS = {
     "enhance": (("POST", "/api/enhance"), ("POST", "/api//%65nhance?again")),
@@ -54,6 +57,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - where there is one, so that the disk's
 
 anyone = st.integers(0, 99)  # which of those that are there
 processes = st.integers(0, 2)
+rates = st.sampled_from([1.0, 0.9995, 1.0005])
 lengths = st.sampled_from([10.1, 0.0, 5.1, 2.0, 15.0, 40.0])
 
 
@@ -88,6 +92,12 @@ class Wish:
     cleanup: Mapping[str, int]
     deadline_s: float
     cleanup_s: float
+    address: str = "one"  # that the target sees
+    address_known: bool = False
+
+    @property
+    def egress(self) -> str:
+        return self.address if self.address_known else ""
 
 
 wishes = st.builds(
@@ -100,6 +110,8 @@ wishes = st.builds(
     cleanup=st.sampled_from([{}, {}, {"api": 1}]),
     deadline_s=st.sampled_from([12.0, 3.0, 3.0, 40.0, 0.0]),
     cleanup_s=st.sampled_from([0.0, 2.0]),
+    address=st.sampled_from(["one", "one", "other"]),
+    address_known=st.booleans(),
 )
 
 
@@ -110,6 +122,12 @@ class Arrival:
     at: float
     granted: int
     limit: RateLimit
+    address: str
+
+    @property
+    def counter(self) -> tuple[str, str]:
+        """What the target counts it in."""
+        return self.limit.name, self.address if self.limit.key == "ip" else ""
 
 
 @dataclass(eq=False)
@@ -122,6 +140,7 @@ class Holder:
     meter: Meter
     granted: int
     ends_at: float
+    address: str
     parent: Holder | None = None
     is_sidecar: bool = False  # without a parent, one that was written off
 
@@ -132,26 +151,32 @@ class Holder:
 
 @dataclass
 class World:
-    """The truth: true time, the machine's clock, what is on its way, and what arrived."""
+    """The truth: true time, the clocks of ledger and processes, what is on its way, and what arrived."""
 
-    rate: float = 1.0
+    ledger_rate: float = 1.0
+    rates: tuple[float, ...] = (1.0, 1.0, 1.0)
     now: float = 10_000.0
     booted_at: float = 9_000.0
+    ledger_booted_at: float = 9_000.0
+    ledger_reboots: bool = True
     boots: int = 1
     arrivals: list[Arrival] = field(default_factory=list)
     _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _number: itertools.count[int] = field(default_factory=itertools.count)
 
-    def clock(self) -> float:
-        """The machine's boot clock."""
-        return (self.now - self.booted_at) * self.rate
+    def ledger_clock(self) -> float:
+        return (self.now - self.ledger_booted_at) * self.ledger_rate
+
+    def clock(self, process: int) -> float:
+        """The boot clock of the machine that this process is on."""
+        return (self.now - self.booted_at) * self.rates[process]
 
     def boot_id(self) -> str:
         return f"boot-{self.boots}"
 
-    def true_length(self, seconds: float) -> float:
-        """How long it really takes until the machine's clock has moved by `seconds`."""
-        return seconds / self.rate
+    def true_length(self, seconds: float, process: int) -> float:
+        """How long it really takes until the clock of this process has moved by `seconds`."""
+        return seconds / self.rates[process]
 
     def at(self, moment: float, event: Callable[[], None]) -> None:
         heapq.heappush(self._events, (moment, next(self._number), event))
@@ -169,7 +194,18 @@ class World:
         self._events.clear()
         self.now += seconds
         self.booted_at = self.now
+        if self.ledger_reboots:
+            self.ledger_booted_at = self.now
         self.boots += 1
+
+
+def counters(arrivals: Iterable[Arrival]) -> Iterator[tuple[str, list[Arrival]]]:
+    """What the target has in each of its counters, by the name of the limit."""
+    by_counter: dict[tuple[str, str], list[Arrival]] = {}
+    for arrival in sorted(arrivals, key=lambda arrival: arrival.at):
+        by_counter.setdefault(arrival.counter, []).append(arrival)
+    for (name, _), counted in by_counter.items():
+        yield name, counted
 
 
 def judge(arrivals: list[Arrival]) -> None:
@@ -178,8 +214,7 @@ def judge(arrivals: list[Arrival]) -> None:
     What counts is the limit as it was lowered then: requests that were granted before it was lowered cannot be undone,
     but they leave that much less room for later ones.
     """
-    for name in {arrival.limit.name for arrival in arrivals}:
-        of_limit = sorted((a for a in arrivals if a.limit.name == name), key=lambda arrival: arrival.at)
+    for name, of_limit in counters(arrivals):
         for last in of_limit:
             window_s = 10 * last.limit.window_s / last.limit.requests if last.limit.spaced else last.limit.window_s
             times = [arrival.at for arrival in of_limit if arrival.granted <= last.granted]
@@ -197,15 +232,25 @@ class BudgetMachine(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
-        self.ledgers = [self.new_ledger() for _ in range(3)]
+        self.ledgers = [self.new_ledger(process) for process in range(3)]
         self.holders: list[Holder] = []  # alive only
         self.granted = 0
         self.account_free_at = 0.0
         self.patch = mock.patch("time.time", return_value=0.0)
         self.time_of_day = self.patch.start()
 
-    def new_ledger(self) -> Ledger:
-        return self.ledger_class(Path(self.folder.name) / "ledger.sqlite", self.world.clock, self.world.boot_id)
+    def clock(self, process: int) -> Callable[[], float]:
+        return lambda: self.world.clock(process)
+
+    def new_ledger(self, process: int) -> Ledger:
+        return self.ledger_class(self.backing(process), self.clock(process))
+
+    def backing(self, process: int) -> Backing:
+        path = Path(self.folder.name) / self.file_name(process)
+        return LedgerFile(path, self.world.ledger_clock, self.world.boot_id)
+
+    def file_name(self, process: int) -> str:  # noqa: ARG002 - a wrong machine has one for each
+        return "ledger.sqlite"
 
     def teardown(self) -> None:
         self.patch.stop()
@@ -219,12 +264,11 @@ class BudgetMachine(RuleBasedStateMachine):
         """What the ledger reports as the peak is never less than what a window since the boot really held."""
         peaks = self.ledgers[0].peaks(TARGET, LIMITS, since_s=3600)
         since = max(self.world.booted_at, self.world.now - 3500)
-        for one_limit in LIMITS:
-            times = sorted(a.at for a in self.world.arrivals if a.limit.name == one_limit.name)
-            times = [at for at in times if since < at <= self.world.now]
-            window_s = one_limit.window_s * 0.999  # the ledger's window is by our clock, which may be slow
-            most = max((bisect_right(times, at + window_s) - i for i, at in enumerate(times)), default=0)
-            assert most <= peaks[one_limit.name], f"peak of {one_limit.name}"
+        for name, counted in counters(a for a in self.world.arrivals if since < a.at <= self.world.now):
+            times = [arrival.at for arrival in counted]
+            window_s = counted[0].limit.window_s * 0.999  # the ledger's window is by our clock, which may be slow
+            most = max(bisect_right(times, at + window_s) - i for i, at in enumerate(times))
+            assert most <= peaks[name], f"peak of {name}"
 
     def one_of(self, holders: list[Holder], which: int) -> Holder:
         return holders[which % len(holders)]
@@ -235,9 +279,9 @@ class BudgetMachine(RuleBasedStateMachine):
     def sidecars(self) -> list[Holder]:
         return [holder for holder in self.holders if holder.parent in self.holders]
 
-    @initialize(rate=st.sampled_from([1.0, 0.9995, 1.0005]))
-    def begin(self, rate: float) -> None:
-        self.world.rate = rate
+    @initialize(ledger_rate=rates, rates=st.tuples(rates, rates, rates))
+    def begin(self, ledger_rate: float, rates: tuple[float, float, float]) -> None:
+        self.world.ledger_rate, self.world.rates = ledger_rate, rates
 
     @rule(later_s=lengths, wish=wishes, sends=st.integers(0, 3), delays=delays, settles=st.booleans())
     def run_check_later(self, *, later_s: float, wish: Wish, sends: int, delays: Delays, settles: bool) -> None:
@@ -260,7 +304,7 @@ class BudgetMachine(RuleBasedStateMachine):
             share_fraction=SHARES[wish.share],
             limits=LIMITS,
             region="here",
-            clock=self.world.clock,
+            clock=self.clock(wish.process),
         )
         asked_at = self.world.now
         try:
@@ -271,15 +315,17 @@ class BudgetMachine(RuleBasedStateMachine):
                 account=wish.account,
                 deadline_s=wish.deadline_s,
                 cleanup_s=wish.cleanup_s,
+                egress=wish.egress,
             )
         except NoBudgetError:
             return None
-        ends_at = asked_at + self.world.true_length(permit.ends_in_s)
+        ends_at = asked_at + self.world.true_length(permit.ends_in_s, wish.process)
         if permit.account:
             assert self.account_free_at <= self.world.now, "two permits on one account"
             self.account_free_at = ends_at
         self.granted += 1
-        holder = Holder(wish.process, wish.kind, authority, authority.meter(permit), self.granted, ends_at)
+        meter = authority.meter(permit)
+        holder = Holder(wish.process, wish.kind, authority, meter, self.granted, ends_at, wish.address)
         self.holders.append(holder)
         return holder
 
@@ -298,7 +344,7 @@ class BudgetMachine(RuleBasedStateMachine):
                 if wait_s and not waits:
                     return
                 while wait_s:
-                    self.world.advance(max(0.5, self.world.true_length(wait_s) + 1e-6))
+                    self.world.advance(max(0.5, self.world.true_length(wait_s, holder.process) + 1e-6))
                     wait_s = holder.meter.wait_s(*call, cleanup=cleanup)
                 self.travel(holder, call, holder.meter.admit(*call, cleanup=cleanup), delays)
 
@@ -306,7 +352,9 @@ class BudgetMachine(RuleBasedStateMachine):
         """A request on its way: it arrives before its permit ends, even when we give up on it sooner."""
         arrives = min(self.world.now + delays.before + delays.way, holder.ends_at)
         self.world.arrivals += [
-            Arrival(arrives, holder.granted, one) for one in holder.permit.limits if one.covers_call(*call)
+            Arrival(arrives, holder.granted, one, holder.address)
+            for one in holder.permit.limits
+            if one.covers_call(*call)
         ]
         gives_up = min(self.world.now + delays.patience, holder.ends_at)
         answered = arrives + delays.back <= gives_up
@@ -319,9 +367,9 @@ class BudgetMachine(RuleBasedStateMachine):
         parent = self.one_of(self.parents(), which)
         with suppress(QuotaError):
             permit = parent.meter.lend(dict.fromkeys(QUOTAS[parent.kind], count))
-            self.world.advance(self.world.true_length(pipe))
-            ends_at = self.world.now + self.world.true_length(permit.ends_in_s)
-            meter = Meter(permit, self.world.clock)
+            self.world.advance(self.world.true_length(pipe, parent.process))
+            ends_at = self.world.now + self.world.true_length(permit.ends_in_s, parent.process)
+            meter = Meter(permit, self.clock(parent.process))
             self.holders.append(replace(parent, meter=meter, ends_at=ends_at, parent=parent, is_sidecar=True))
 
     @precondition(lambda self: self.sidecars())
@@ -358,12 +406,12 @@ class BudgetMachine(RuleBasedStateMachine):
                 for holder in self.holders
                 if holder.process != process or (holder.is_sidecar and not sidecars_too)
             ]
-            self.ledgers[process] = self.new_ledger()
+            self.ledgers[process] = self.new_ledger(process)
         else:
             self.holders.clear()
             self.account_free_at = 0.0
             self.world.reboot(reboot_s)
-            self.ledgers = [self.new_ledger() for _ in range(3)]
+            self.ledgers = [self.new_ledger(process) for process in range(3)]
 
     @rule(seconds=lengths, time_of_day=st.floats(0, 4e9))
     def time_passes(self, seconds: float, time_of_day: float) -> None:
@@ -394,6 +442,32 @@ def test_no_window_is_ever_over_the_ceiling() -> None:
     run_state_machine_as_test(BudgetMachine, settings=SETTINGS)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_no_window_is_ever_over_the_ceiling_with_a_ledger_on_a_server(postgres: PostgresServer) -> None:
+    class Fleet(BudgetMachine):
+        """Its machines reboot, but not the server."""
+
+        def __init__(self) -> None:
+            postgres.forget()
+            self.databases: list[OnFakeClock] = []
+            super().__init__()
+            self.world.ledger_reboots = False
+
+        def backing(self, process: int) -> Backing:  # noqa: ARG002 - one for all
+            self.databases.append(OnFakeClock(postgres.url, self.world.ledger_clock))
+            return self.databases[-1]
+
+        def teardown(self) -> None:
+            try:
+                super().teardown()
+            finally:
+                for database in self.databases:
+                    database.close()
+
+    run_state_machine_as_test(Fleet, settings=settings(SETTINGS, max_examples=20))
+
+
 class CountsFromSending(Ledger):
     """Wrong: a request counts for a window from when it was sent."""
 
@@ -420,34 +494,53 @@ class ForgetsTheKilled(Ledger):
     """Wrong: a permit counts only for as long as it is in somebody's hands."""
 
     def reserve(self, permit: Permit, *, share_fraction: float) -> None:
-        with self._file.writing() as (db, now):
+        with self._backing.writing() as (db, now):
             db.execute(
-                "DELETE FROM holds WHERE permit IN (SELECT id FROM permits WHERE settled = 0 AND ends <= ?)", (now,)
+                "DELETE FROM holds WHERE permit IN (SELECT id FROM permits WHERE settled = 0 AND ends <= :now)",
+                {"now": now},
             )
         super().reserve(permit, share_fraction=share_fraction)
 
 
-class ForgetsAtReboot(Ledger):
+class TakesTheUnknownForAnother(Ledger):
+    """Wrong: what may have come from any address counts as if it came from one that nobody else has."""
+
+    def reserve(self, permit: Permit, *, share_fraction: float) -> None:
+        super().reserve(replace(permit, egress=permit.egress or "unknown"), share_fraction=share_fraction)
+
+
+class DividesWhatAllShare(Ledger):
+    """Wrong: each address has every limit for itself."""
+
+    def reserve(self, permit: Permit, *, share_fraction: float) -> None:
+        limits = tuple(replace(one, key="ip") for one in permit.limits)
+        super().reserve(replace(permit, limits=limits), share_fraction=share_fraction)
+
+
+class WrongMachine(BudgetMachine):
+    def check_peaks(self) -> None:
+        """The target alone shall judge."""
+
+
+def wrong_machine(wrong: type[Ledger]) -> type[BudgetMachine]:
+    class WithWrongLedger(WrongMachine):
+        ledger_class = wrong
+
+    return WithWrongLedger
+
+
+class ForgetsAtReboot(WrongMachine):
     """Wrong: what was sent before a reboot is no longer known."""
 
-    def __init__(self, path: Path, clock: Callable[[], float], boot_id: Callable[[], str]) -> None:
-        super().__init__(path.with_name(boot_id()), clock, boot_id)
+    def file_name(self, process: int) -> str:  # noqa: ARG002 - one for all
+        return self.world.boot_id()
 
 
-class IgnoresOthers(Ledger):
+class IgnoresOthers(WrongMachine):
     """Wrong: each process has a ledger of its own."""
 
-    def __init__(self, path: Path, clock: Callable[[], float], boot_id: Callable[[], str]) -> None:
-        super().__init__(path.with_name(str(id(self))), clock, boot_id)
-
-
-def wrong_machine(ledger_class: type[Ledger]) -> type[BudgetMachine]:
-    class WrongMachine(BudgetMachine):
-        def check_peaks(self) -> None:
-            """The target alone shall judge."""
-
-    WrongMachine.ledger_class = ledger_class
-    return WrongMachine
+    def file_name(self, process: int) -> str:
+        return f"ledger-{process}"
 
 
 @pytest.mark.timeout(300)
@@ -459,9 +552,11 @@ def test_the_search_finds_a_wrong_ledger() -> None:
         run_state_machine_as_test(wrong_machine(CountsFromSending), settings=search)
 
 
-def sending(machine: BudgetMachine, *, settles: bool, process: int = 0, delays: Delays | None = None) -> None:
-    """Both requests that the ceiling allows."""
-    wish = Wish(process, "enhance", count=2, share="all", account="", cleanup={}, deadline_s=12.0, cleanup_s=0.0)
+BOTH = Wish(0, "enhance", count=2, share="all", account="", cleanup={}, deadline_s=12.0, cleanup_s=0.0)
+"""Both requests that the ceiling allows."""
+
+
+def sending(machine: BudgetMachine, wish: Wish = BOTH, *, settles: bool, delays: Delays | None = None) -> None:
     machine.run_check(wish=wish, sends=2, delays=delays or Delays(0.0, 0.0, 0.0, 60.0), settles=settles)
 
 
@@ -495,26 +590,48 @@ def quick_reboot(machine: BudgetMachine) -> None:
 
 
 def two_processes(machine: BudgetMachine) -> None:
-    sending(machine, settles=False, process=0)
-    sending(machine, settles=False, process=1)
+    for process in (0, 1):
+        sending(machine, replace(BOTH, process=process), settles=False)
+
+
+def known_after_unknown(machine: BudgetMachine) -> None:
+    for known in (False, True):
+        sending(machine, replace(BOTH, address_known=known), settles=False)
+
+
+def two_addresses(machine: BudgetMachine) -> None:
+    for address in ("one", "one", "other", "other"):
+        wish = replace(BOTH, kind="list", address=address, address_known=True)
+        sending(machine, wish, settles=False)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "history"),
+    ("wrong", "history", "verdict"),
     [
-        (CountsFromSending, late_arrival),
-        (ForgetsTheUnanswered, no_answer),
-        (ForgetsTheKilled, kill),
-        (ForgetsAtReboot, quick_reboot),
-        (IgnoresOthers, two_processes),
+        (wrong_machine(CountsFromSending), late_arrival, "4 requests of enhance"),
+        (wrong_machine(ForgetsTheUnanswered), no_answer, "4 requests of enhance"),
+        (wrong_machine(ForgetsTheKilled), kill, "4 requests of enhance"),
+        (ForgetsAtReboot, quick_reboot, "4 requests of enhance"),
+        (IgnoresOthers, two_processes, "4 requests of enhance"),
+        (wrong_machine(TakesTheUnknownForAnother), known_after_unknown, "4 requests of enhance"),
+        (wrong_machine(DividesWhatAllShare), two_addresses, "8 requests of api"),
     ],
 )
-def test_the_target_judges(wrong: type[Ledger], history: Callable[[BudgetMachine], None]) -> None:
-    machine = wrong_machine(wrong)()
+def test_the_target_judges(wrong: type[BudgetMachine], history: Callable[[BudgetMachine], None], verdict: str) -> None:
+    machine = wrong()
     history(machine)
-    with pytest.raises(AssertionError, match="4 requests of enhance within 10"):
+    with pytest.raises(AssertionError, match=f"{verdict} within 10"):
         machine.teardown()
     right = BudgetMachine()
     history(right)
     right.teardown()
-    assert len(right.world.arrivals) == 4  # the first two, each on two limits
+    on_api = [arrival for arrival in right.world.arrivals if arrival.limit.name == "api"]
+    assert len(on_api) == (2 if "enhance" in verdict else 6)  # and the last two never left
+
+
+def test_each_address_has_a_limit_by_address_for_itself() -> None:
+    machine = BudgetMachine()
+    for address in ("one", "other"):
+        sending(machine, replace(BOTH, address=address, address_known=True), settles=False)
+    machine.teardown()
+    assert len(machine.world.arrivals) == 8  # four, each on two limits

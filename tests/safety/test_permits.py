@@ -27,7 +27,7 @@ def over_json(usage: Usage) -> Usage:
 class TestPermit:
     def test_survives_json(self) -> None:
         granted = permit(ENHANCE, SPACED, quota={"enhance": 3, "edge": 2}, cleanup={"edge": 2}, account="basic")
-        granted = replace(granted, not_before={"edge": 0.7})
+        granted = replace(granted, not_before={"edge": 0.7}, egress="us-east-1")
         assert Permit.from_json(json.loads(json.dumps(granted.to_json()))) == granted
 
     @pytest.mark.parametrize(

@@ -328,10 +328,10 @@ def test_a_usual_line_costs_microseconds() -> None:
 
 def test_every_string_of_a_report_is_redacted() -> None:
     secret = "hunter2-hunter2"
-    reason = Reason(f"step {secret}", Layer.HTTP, secret, secret, secret, secret, secret)
-    step = Step(secret, Outcome.FAILED, 1.5, reason=reason)
+    reason = Reason("edge", Layer.HTTP, secret, secret, secret, secret, secret)
+    step = Step("edge", Outcome.FAILED, 1.5, reason=reason)
     verdict = Verdict(
-        secret,
+        "health",
         Outcome.FAILED,
         reason=reason,
         steps=(step,),
@@ -340,9 +340,9 @@ def test_every_string_of_a_report_is_redacted() -> None:
         screenshot=secret,
     )
     report = RunReport(
-        run_id=secret, env=secret, region=secret, target=secret, started_at=secret, duration_s=1.0,
-        outcome=Outcome.FAILED, exit_code=1, verdicts=(verdict,), rate_limits=(LimitUse(secret, 100, 60, 9, 3),),
-        requests=RequestCount(1, 0, {secret: 1}), notes=(secret,), sinks={secret: {secret: 1}},
+        run_id="run-1", env="local", region=secret, target=secret, started_at=secret, duration_s=1.0,
+        outcome=Outcome.FAILED, exit_code=1, verdicts=(verdict,), rate_limits=(LimitUse("api", 100, 60, 9, 3),),
+        requests=RequestCount(1, 0, {"GET": 1}), notes=(secret,), sinks={secret: {secret: 1}},
     )  # fmt: skip
     redactor = Redactor()
     redactor.learn(secret, "password")
@@ -435,3 +435,23 @@ def test_an_error_raised_on_purpose_speaks_for_itself() -> None:
         _run_hooked("ConfigError('no such file', hint='Use init.')")[-1]
         == f"smokeprobe: {ConfigError('no such file', hint='Use init.')}"
     )
+
+
+@pytest.mark.parametrize("secret", ["health", "GET", "local", "edge", "api", "run-1"])
+def test_a_secret_that_is_also_one_of_our_names_hides_no_name(secret: str) -> None:
+    reason = Reason("edge", Layer.HTTP, f"the answer holds {secret}")
+    verdict = Verdict("health", Outcome.FAILED, reason=reason, steps=(Step("edge", Outcome.FAILED, reason=reason),))
+    report = RunReport(
+        run_id="run-1", env="local", region="r", target="t", started_at="", duration_s=1.0, outcome=Outcome.FAILED,
+        exit_code=1, verdicts=(verdict,), rate_limits=(LimitUse("api", 100, 60, 9, 3),),
+        requests=RequestCount(1, 0, {"GET": 1}),
+    )  # fmt: skip
+    redactor = Redactor()
+    redactor.learn(secret, "password")
+    redacted = redactor.report(report)
+    assert (redacted.verdicts[0].check, redacted.verdicts[0].steps[0].name) == ("health", "edge")
+    assert (redacted.run_id, redacted.env, redacted.rate_limits[0].name) == ("run-1", "local", "api")
+    assert redacted.requests.by_method == {"GET": 1}
+    assert redacted.verdicts[0].reason is not None
+    assert redacted.verdicts[0].reason.step == "edge"
+    assert "[redacted: password]" in redacted.verdicts[0].reason.rule

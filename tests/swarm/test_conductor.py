@@ -169,7 +169,7 @@ def test_a_verdict_is_redacted_before_locust_sees_it(
 ) -> None:
     conductor.equipment.redactor.learn("hunter2-secret", "password")
     reason = Reason("site", Layer.BODY, "said hunter2-secret")
-    told = Verdict("site", Outcome.ERROR, reason=reason, steps=(Step("hunter2-secret", Outcome.ERROR, reason=reason),))
+    told = Verdict("site", Outcome.ERROR, reason=reason, steps=(Step("a-step", Outcome.ERROR, reason=reason),))
     monkeypatch.setattr(conducting, "execute", lambda *_: told)
     shown = str(conductor.run_check("site", progress))
     assert "hunter2" not in shown

@@ -25,6 +25,7 @@ class Fleet:
     def __init__(self) -> None:
         self.posted: list[tuple[str, str, Mapping[str, Any]]] = []
         self.granted: list[tuple[str, str]] = []
+        self.egresses: list[str] = []
         self.nothing: list[NoData] = []
         self.trouble: SmokeprobeError | None = None
         self.ticks = Ticks(self.post, self, self.nothing.append)
@@ -32,7 +33,8 @@ class Fleet:
     def post(self, client: str, kind: str, body: Mapping[str, Any]) -> None:
         self.posted.append((client, kind, body))
 
-    def grant(self, check: str, region: str) -> Permit:
+    def grant(self, check: str, region: str, *, egress: str) -> Permit:
+        self.egresses.append(egress)
         if self.trouble is not None:
             raise self.trouble
         self.granted.append((check, region))
@@ -100,6 +102,15 @@ def test_one_tick_gets_one_permit_however_often_it_is_asked_for(fleet: Fleet) ->
         fleet.ticks.asked("us-1", TICK, 1.0)
     assert fleet.granted == [("health", "us")]
     assert fleet.kinds("us-1") == ["offer", "permit", "denied", "denied"]
+
+
+def test_only_a_verified_region_has_an_address_of_its_own(fleet: Fleet) -> None:
+    for number, verified in ((1, True), (2, False)):
+        fleet.ticks.join("us-1", "us", CHECKS, verified=verified)
+        fleet.ticks.begin(occasion(number=number), 0.0)
+        fleet.ticks.asked("us-1", f"us/health/{number}", 1.0)
+        fleet.ticks.done("us-1", f"us/health/{number}")
+    assert fleet.egresses == ["us", ""]
 
 
 def test_another_worker_cannot_have_it(fleet: Fleet) -> None:

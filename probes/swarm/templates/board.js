@@ -109,14 +109,14 @@ function showPauses(board) {
   write(form.querySelector("button"), byHand ? "Resume probing" : "Pause probing"); // one button, so that it keeps the focus
   const texts = board.pauses.map((pause) => {
     const until = pause.remaining_s === null ? "until resumed" : `for another ${span(pause.remaining_s)}`;
-    return pause.by === "hand" ? `All probing of this machine: ${pause.why}, ${until}.` : `By the target: ${pause.why}, ${until}.`;
+    return pause.by === "hand" ? `All probing on this ledger: ${pause.why}, ${until}.` : `By the target: ${pause.why}, ${until}.`;
   });
   keep(byId("pauses"), texts, () => made("li"), write);
 }
 
 function showWorkers(board) {
   if (!byId("workers")) return;
-  const workers = board.workers.map((each) => `${each.client} in ${each.region}, heard ${span(each.heard_s)} ago`);
+  const workers = board.workers.map((each) => `${each.client} in ${each.region}${each.verified || each.region === "local" ? "" : " (unverified)"}, heard ${span(each.heard_s)} ago`);
   keep(byId("workers"), workers.length ? workers : ["No worker has joined."], () => made("li"), write);
   const rejected = Object.entries(board.rejected).flatMap(([client, reasons]) =>
     Object.entries(reasons).map(([reason, count]) => `${client.slice(0, 60)}: ${reason}, ${count} times`),
