@@ -26,7 +26,7 @@ from tests.e2e.harness import (
     write_config,
 )
 from tests.e2e.ui_harness import PASSWORD, Ui, chromium_page, ui_of
-from tests.fleet.harness import fleet_of, free_port
+from tests.fleet.harness import fleet_of, free_port, write_ledger
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -148,6 +148,7 @@ def test_all_checks_with_a_browser_run_again_and_leave_nothing(target: StandIn, 
 def test_a_master_that_has_a_web_ui_shows_its_workers_and_whom_it_rejects(target: StandIn, tmp_path: Path) -> None:
     with fleet_of(target, tmp_path) as fleet:
         port = free_port()
+        write_ledger(tmp_path / "m")
         line = [LOCUST, "-f", str(ROOT / "locustfiles" / "production_smoke.py"), "--master", "--web-port", str(port)]
         line += ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(fleet.port)]
         line += ["--smoke-config", str(fleet.config), "--target-url", target.url, "--state-dir", str(tmp_path / "m")]
