@@ -44,8 +44,7 @@ class Browser:
     It begins to start at once and in parallel, or (not `at_once`) with the first journey. Journeys go one after the
     other, and whoever waits for one waits cooperatively under gevent. After an error the next one starts a new browser.
     `user_agent_suffix` makes our traffic recognisable. `extra_flags` go to Chromium as they are: for tests, no
-    configuration leads there. `child` is a sidecar's process that was started earlier. `more_to_come` says, as a
-    journey begins, whether another one waits: then its tab is opened meanwhile.
+    configuration leads there. `child` is a sidecar's process that was started earlier.
     """
 
     def __init__(
@@ -59,7 +58,6 @@ class Browser:
         at_once: bool = True,
     ) -> None:
         self._hello = Hello(str(chromium.path), guard, user_agent_suffix, extra_flags)
-        self.more_to_come: Callable[[], bool] = lambda: False
         self._number = 0
         self._under_way = False
         self._last_used = boot_clock()
@@ -75,8 +73,7 @@ class Browser:
         child = self._child = self._living_child()
         self._number += 1
         self._under_way = True
-        more = self.more_to_come()
-        request = {"id": self._number, "cmd": "run", "at": asked_at, "more": more, "journey": journey.to_json()}
+        request = {"id": self._number, "cmd": "run", "at": asked_at, "journey": journey.to_json()}
         try:
             return self._converse(child, request, journey.timeout_s + GRACE_S, on_session)
         except BaseException:  # whatever it is, and be it a signal: the sidecar is in the middle of something

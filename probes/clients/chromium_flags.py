@@ -23,6 +23,11 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-default-apps",
     "--disable-domain-reliability",
+    "--disable-extensions",
+    # there is no screen: drawing through a graphics processor that is emulated would only take time
+    "--disable-gpu",
+    "--disable-gpu-compositing",
+    "--disable-software-rasterizer",
     "--disable-http2",
     "--disable-quic",
     "--disable-sync",

@@ -5,7 +5,7 @@ that is both its stdin and its stdout: first a `Hello`, once it knows, then one 
 
     → {"hello": {...}}                                          once
     ← {"event": "ready"}                                        Chromium is there
-    → {"id": 1, "cmd": "run", "at": boot clock, "more": whether another one waits, "journey": {...}}
+    → {"id": 1, "cmd": "run", "at": boot clock, "journey": {...}}
     ← {"event": "session", "tokens": {"access_token": …, "refresh_token": …}}
     ← {"id": 1, "result": {...}}
     → {"id": 1, "cmd": "stop", "reason": "…"}                        no further request leaves, other than a log-out
@@ -56,15 +56,18 @@ Emit = Callable[[Mapping[str, Any]], None]
 
 
 class Chrome:
-    """A running Chromium behind its gate. A tab in a fresh profile waits for a first journey, and for one foreseen."""
+    """A running Chromium behind its gate.
+
+    A tab in a fresh profile waits for the first journey. For no other one: a page before which another is opened is no
+    longer the one in front, and Chromium takes its time with it.
+    """
 
     def __init__(self, browser: Browser, gate: Gate, user_agent: str, addresses: Addresses) -> None:
         self.browser = browser
         self.gate = gate
         self.addresses = addresses
         self._user_agent = user_agent
-        self._spare: asyncio.Task[Tab] | None = None
-        self.prepare()
+        self._first: asyncio.Task[Tab] | None = asyncio.ensure_future(open_tab(browser, user_agent))
 
     @classmethod
     async def launch(cls, playwright: Playwright, hello: Hello, addresses: Addresses) -> Chrome:
@@ -88,10 +91,9 @@ class Chrome:
 
     async def take_tab(self) -> Tab:
         """A tab that nobody has used yet."""
-        self.prepare()
-        assert self._spare is not None  # noqa: S101 - prepared just now
-        tab, self._spare = await self._spare, None
-        return await open_tab(self.browser, self._user_agent) if tab.crashed.is_set() else tab
+        first, self._first = self._first, None
+        tab = None if first is None else await first
+        return await open_tab(self.browser, self._user_agent) if tab is None or tab.crashed.is_set() else tab
 
     async def done_with(self, tab: Tab) -> None:
         """Throw a used profile away."""
@@ -99,11 +101,6 @@ class Chrome:
         # where it cannot be closed: then the browser has to go.
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await tab.context.close()
-
-    def prepare(self) -> None:
-        """Begin to open the tab of the next journey, unless it waits already."""
-        if self._spare is None:
-            self._spare = asyncio.ensure_future(open_tab(self.browser, self._user_agent))
 
 
 class Sidecar:
@@ -156,10 +153,9 @@ class Sidecar:
         self._traffic = traffic = Traffic(journey, self._guard, tab.frame, self._emit)
         if reason := self._stopped.get(request["id"]):
             traffic.stop(reason)
-        prepare = chrome.prepare if request["more"] else _nothing
         chrome.gate.open(traffic)
         try:
-            return await Visit(tab, traffic, asked_at + journey.timeout_s, prepare).run()
+            return await Visit(tab, traffic, asked_at + journey.timeout_s).run()
         finally:
             chrome.gate.shut()
             self._traffic = None
@@ -168,10 +164,6 @@ class Sidecar:
     def _on_disconnected(self, _: Browser) -> None:
         self._emit({"event": "gone", "reason": "Chromium crashed, or was killed"})
         end()
-
-
-def _nothing() -> None:
-    pass
 
 
 def end() -> NoReturn:

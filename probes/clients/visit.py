@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -67,15 +66,11 @@ async def open_tab(browser: Browser, user_agent: str) -> Tab:
 
 
 class Visit:
-    """Does the actions of one journey in one tab, and gathers what is seen.
+    """Does the actions of one journey in one tab, and gathers what is seen."""
 
-    `after_first` is called once the first action is done, which is the one whose time is held against a limit.
-    """
-
-    def __init__(self, tab: Tab, traffic: Traffic, deadline: float, after_first: Callable[[], None]) -> None:
+    def __init__(self, tab: Tab, traffic: Traffic, deadline: float) -> None:
         self._tab = tab
         self._traffic = traffic
-        self._after_first = after_first
         traffic.cookies = self._cookie_header
         self._journey = traffic.journey
         self._steps = Steps(tab.page, traffic, deadline - min(AFTERWARDS_S, self._journey.timeout_s / 4))
@@ -128,8 +123,6 @@ class Visit:
             if not is_look and results and timing is None:
                 timing = await self._measure(results)  # the first page, before anything is done to it
             results.append(await self._steps.do(action))
-            if len(results) == 1:
-                self._after_first()
             if not is_look and not results[-1].ok:
                 break
         return results, timing or await self._measure(results)

@@ -79,9 +79,6 @@ class Conductor:
         self._http_lane = BoundedSemaphore(1)
         self._browser_lane = BoundedSemaphore(1)
         self._at_browser = ""
-        self._waiting_for_browser = 0
-        if browser is not None:
-            browser.more_to_come = lambda: self._waiting_for_browser > 0
         self._greenlets: dict[str, gevent.Greenlet[..., Verdict]] = {}
         self._over = ""
         self._sent = 0
@@ -247,11 +244,7 @@ class Conductor:
         """Wait for what only one check may use at a time: the browser first, which others keep for longest."""
         with ExitStack() as lanes:
             if check.uses_browser and self._browser is not None:
-                self._waiting_for_browser += 1
-                try:
-                    lanes.enter_context(self._browser_lane)
-                finally:
-                    self._waiting_for_browser -= 1
+                lanes.enter_context(self._browser_lane)
                 self._at_browser = check.name
             if not check.browser:
                 lanes.enter_context(self._http_lane)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import locust
 from locust.argument_parser import get_parser
@@ -16,15 +16,17 @@ from probes.options import RunOptions, forget_empty
 from probes.swarm.arguments import add_arguments, options_from
 from probes.swarm.equipment import equip
 from probes.swarm.fleet import check_address, fleet_key
-from probes.swarm.master import MasterSession
 from probes.swarm.session import SmokeSession
 from probes.swarm.signals import forget, remember
 from probes.swarm.silence import guard_output, outlast_output
-from probes.swarm.webui import door_of, furnish
-from probes.swarm.worker import WorkerSession
 
 if TYPE_CHECKING:
     from locust.env import Environment
+
+    from probes.swarm.master import MasterSession
+    from probes.swarm.web_door import Door
+    from probes.swarm.webui import Watched
+    from probes.swarm.worker import WorkerSession
 
 
 def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSession | MasterSession:
@@ -45,7 +47,7 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSe
             refuse_folder(file)
         if len({os.path.realpath(file) for file in files}) < len(files):
             raise ConfigError("Two reports would be written to one file.", hint="Name a file for each of them.")
-        the_door = door_of(parsed)
+        the_door = None if parsed.headless or parsed.worker else _door(parsed)
         session = _session(parsed, options, only_kinds)
     except SmokeprobeError as problem:
         sys.stderr.write(f"{problem}\n")
@@ -57,8 +59,10 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSe
         guard_output(session.equipment.redactor)
         try:
             session.begin(environment)
-            if environment.web_ui is not None and the_door is not None and not isinstance(session, WorkerSession):
-                furnish(environment, session, the_door)
+            if environment.web_ui is not None and the_door is not None:
+                from probes.swarm.webui import furnish
+
+                furnish(environment, cast("Watched", session), the_door)
         except SmokeprobeError as problem:
             sys.stderr.write(f"{problem}\n")
             sys.exit(2)
@@ -71,16 +75,26 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSe
     return session
 
 
+def _door(parsed: Namespace) -> Door | None:
+    from probes.swarm.webui import door_of  # what a headless run need not pay for
+
+    return door_of(parsed)
+
+
 def _session(
     parsed: Namespace, options: RunOptions, only_kinds: frozenset[str]
 ) -> SmokeSession | WorkerSession | MasterSession:
     """Raises ConfigError, and LedgerError where a master has no ledger."""
     if parsed.master:
+        from probes.swarm.master import MasterSession  # what a single run need not pay for
+
         key = fleet_key(os.environ)
         check_address(parsed.master_bind_host, key, "--master-bind-host")
         forget()
         return MasterSession(equip(options, sends=False), key, parsed.status_port)
     if parsed.worker:
+        from probes.swarm.worker import WorkerSession
+
         key = fleet_key(os.environ)
         check_address(parsed.master_host, key, "--master-host")
         forget()
