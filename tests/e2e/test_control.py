@@ -88,6 +88,7 @@ def test_a_target_that_is_silent_has_the_control_asked_and_nothing_else_said(tar
     assert {entry["path"] for entry in target.ledger()} == {"/health"}
 
 
+@pytest.mark.slow
 def test_a_run_in_which_nobody_answers_ends_in_its_time(runner: Runner) -> None:
     with silent_port() as port, silent_port() as control:
         ran = runner.run(

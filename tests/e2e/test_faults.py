@@ -53,7 +53,7 @@ IN_BROWSER = frozenset(
 )
 """Where a page's trouble is the answer's, the probe names that, and not the browser that met it."""
 
-QUICK = frozenset({"edge-503", "page-500", "page-console-error"})
+QUICK = frozenset({"edge-503", "page-console-error"})
 """Faults met by a browser that are tested by each `make test`; the others, as a browser takes its time, are slow."""
 
 

@@ -56,6 +56,7 @@ def test_an_unknown_name(run_at: RunAt) -> None:
     assert "the name is not known" in ran.reason("health")
 
 
+@pytest.mark.slow
 def test_a_port_that_nobody_listens_on(run_at: RunAt) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -177,6 +177,7 @@ def test_a_debug_log_gives_nothing_away(guarded: StandIn, secretive: Runner, tmp
     assert_never_exposed(said, PLANTED)
 
 
+@pytest.mark.slow
 def test_no_process_carries_a_secret(guarded: StandIn, secretive: Runner) -> None:
     guarded.set_faults("logout-slow")  # the browser is there meanwhile
     seen: dict[int, str] = {}
