@@ -9,7 +9,9 @@ import sys
 from typing import NoReturn
 
 from probes.config.load import shipped
+from probes.errors import ConfigError
 from probes.options import ENVIRONMENT, RunOptions
+from probes.swarm.logs import set_up_log
 from probes.swarm.prewarm import prewarm
 
 
@@ -25,7 +27,11 @@ def drive(options: RunOptions) -> NoReturn:
 def serve(conf: str, options: RunOptions, more: tuple[str, ...]) -> NoReturn:
     """Be a master, a worker or a web UI, as `conf` has it, until somebody ends it; `more` goes to Locust as it is."""
     _forget_options()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        set_up_log(os.environ)
+    except ConfigError as problem:
+        sys.stderr.write(f"{problem}\n")
+        leave(2)
     _locust(conf, options, more)
 
 
