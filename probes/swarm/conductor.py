@@ -37,10 +37,6 @@ AnyCheck = Check[Any]
 LAST_WORDS_S = 1.0
 """How long answers that are on their way may still take once nothing more is sent: they may be tokens of a log-in."""
 
-HEAD_START_S = 0.02
-"""How much later a check starts that needs nothing but the browser: others, which ask over HTTP first, do that while it
-warms up."""
-
 POLL_S = 0.25
 SCREENSHOTS_KEPT = 20
 
@@ -220,8 +216,6 @@ class Conductor:
         Nothing is held while waiting for room, so that a check without budget keeps no other one waiting.
         """
         told = False
-        if check.browser:
-            gevent.sleep(HEAD_START_S)
         while True:
             with self._lanes(check):
                 try:

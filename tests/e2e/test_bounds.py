@@ -97,7 +97,8 @@ def test_without_a_browser_the_other_checks_are_judged(runner: Runner, tmp_path:
 @pytest.mark.slow
 def test_without_a_folder_for_temporary_files_the_other_checks_are_judged(runner: Runner, tmp_path: Path) -> None:
     nowhere = (
-        "import tempfile\ntempfile._candidate_tempdir_list = lambda: ['/nonexistent']\n"  # root may write anywhere
+        # root may write anywhere
+        f"import tempfile\ntempfile._candidate_tempdir_list = lambda: ['{tmp_path}/none']\n"
     )
     (tmp_path / "sitecustomize.py").write_text(nowhere)
 
