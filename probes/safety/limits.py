@@ -221,6 +221,11 @@ class RateLimit:
         )
 
 
+def covering(limits: Iterable[RateLimit], method: str, path: str) -> tuple[RateLimit, ...]:
+    """Those of the limits that the target may count this call against."""
+    return tuple(limit for limit in limits if limit.covers_call(method, path))
+
+
 def counting(limit: RateLimit, known: Iterable[RateLimit]) -> frozenset[str]:
     """The names of those of a configuration's limits by which it has counted the calls of `limit`, one of any other's.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -103,13 +104,12 @@ class Cell:
 class Board:
     """All cells, by region and check."""
 
-    def __init__(self, checks: tuple[str, ...]) -> None:
-        self._checks = checks
+    def __init__(self) -> None:
         self._cells: dict[tuple[str, str], Cell] = {}
 
-    def add_region(self, region: str) -> None:
-        """Show a region, whether anything is known of it or not."""
-        for check in self._checks:
+    def add_region(self, region: str, checks: Iterable[str]) -> None:
+        """Show these checks in a region, whether anything is known of them or not."""
+        for check in checks:
             self._cells.setdefault((region, check), Cell(region, check, no_data="nothing yet"))
 
     def judged(self, region: str, verdict: Verdict, now: float) -> None:
@@ -146,7 +146,6 @@ class Board:
         ]
 
     def _cell(self, region: str, check: str) -> Cell:
-        self.add_region(region)
         return self._cells.setdefault((region, check), Cell(region, check))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from probes.accounts import OpenSessions, account_secrets, edge_header
 from probes.checks.probe import AccountSecrets
@@ -15,10 +16,11 @@ from probes.clients.http import Identity
 from probes.config.models import Settings
 from probes.config.rules import guard_rules, user_agent
 from probes.errors import ConfigError
-from probes.options import RunOptions
+from probes.options import DATABASE_URL, RunOptions
 from probes.plan import problems_of
 from probes.safety.guard import Guard
 from probes.safety.redact import Redactor
+from probes.share_rules import check_by_hand, share_of_master, share_of_worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,45 @@ class Equipment:
         return self.identity.run_id
 
     @property
+    def planned(self) -> tuple[str, ...]:
+        """The checks that do run."""
+        return tuple(name for name in self.checks if name not in self.left_out)
+
+    @property
+    def intervals(self) -> Mapping[str, float]:
+        """Seconds between two starts of each check that runs, where it runs all day."""
+        return {name: self.settings.every(self.checks[name].options) for name in self.planned}
+
+    @property
     def target(self) -> str:
         """The target's origin, the key of the ledger."""
         return self.guard.rules.origin
 
 
-def equip(options: RunOptions, environ: Mapping[str, str] = os.environ, *, sends: bool = True) -> Equipment:
+def equip_master(options: RunOptions) -> Mapping[str, Equipment]:
+    """What the master of each region needs: `region` names them, separated by commas. Raises ConfigError."""
+    regions = tuple(dict.fromkeys(name.strip() for name in options.region.split(",") if name.strip()))
+    if not regions:
+        raise ConfigError("--region names no region.")
+    share = share_of_master(load_settings(options.source), regions, options.share)
+    return {region: equip(replace(options, region=region, share=share), {}, role="master") for region in regions}
+
+
+def equip_worker(options: RunOptions) -> Equipment:
+    """What a worker needs, whose permits come out of its master's share. Raises ConfigError."""
+    share = share_of_worker(load_settings(options.source), options.region, options.share)
+    return equip(replace(options, share=share), role="worker")
+
+
+def equip(
+    options: RunOptions,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    role: Literal["run", "master", "worker"] = "run",
+) -> Equipment:
     """Load and check everything that a run needs. Raises ConfigError with every mistake; nothing is sent.
 
-    A master `sends` nothing itself, so it is given no secret.
+    A master sends nothing itself, so it is given no secret; a worker has no ledger, and draws on its master's share.
     """
     settings = load_settings(options.source)
     checks = build_checks(settings, options.source.path)
@@ -59,6 +91,15 @@ def equip(options: RunOptions, environ: Mapping[str, str] = os.environ, *, sends
     problems += [f"--check {name}: no such check; one of {', '.join(checks)}" for name in unknown]
     if problems:
         raise ConfigError(f"{options.source.path} cannot be run as it is:", tuple(problems))
+    sends = role != "master"
+    if role == "run":
+        check_by_hand(settings, options.share)
+    if role != "worker" and settings.ledger == "database" and not options.database_url:
+        raise ConfigError(
+            f"{options.source.path} says that there is one ledger for all (ledger: database), but {DATABASE_URL} is "
+            "not set.",
+            hint="Set it to the database's URL: postgresql://USER@HOST/NAME; PGPASSWORD holds the password.",
+        )
     rules = guard_rules(settings)
     left_out = _left_out(options, checks, settings)
     redactor = Redactor()

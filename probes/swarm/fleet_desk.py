@@ -14,6 +14,7 @@ from probes.config.models import Settings
 from probes.deadline import Deadline
 from probes.errors import LedgerError, NoBudgetError, PausedError, QuotaError
 from probes.model import LimitUse
+from probes.safety.limits import covering
 from probes.safety.permits import Meter, Permit, Usage, boot_clock
 
 AnyCheck = Check[Any]
@@ -57,7 +58,7 @@ class FleetBrakes:
 
     def asked_to_slow_down(self, method: str, path: str, seconds: float) -> None:
         """A call was throttled."""
-        limits = [limit.name for limit in self._settings.rate_limits if limit.covers_call(method, path)]
+        limits = [limit.name for limit in covering(self._settings.rate_limits, method, path)]
         self.hold(limits, f"the target asked to slow down for {seconds:.0f} s", seconds)
         self._post("asked", {"what": "slow down", "method": method, "path": path, "seconds": seconds})
 

@@ -1,4 +1,4 @@
-"""A region's master: plans the ticks, gives each to one worker on one permit, and gathers what comes of them."""
+"""The master of one region or several: plans ticks, gives each to one worker on one permit, gathers the verdicts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from pydantic import ValidationError
 
-from probes.errors import SmokeprobeError
+from probes.errors import PausedError, SmokeprobeError
 from probes.model import Verdict
 from probes.pipeline import decode, presentable
 from probes.safety.permits import Usage, boot_clock
@@ -37,6 +37,9 @@ LOST_S = 12.0
 DRAIN_S = 8.0
 """How long a master that ends waits for the verdicts of what is under way."""
 
+A_DAY_S = 86400.0
+"""How long a worker keeps still that is told of a pause without an end, should it never hear of the master again."""
+
 HEARD_KEPT = 4096
 """Of so many ticks it is remembered that their verdict was counted."""
 
@@ -57,15 +60,16 @@ class MasterSession:
 
     once = False
 
-    def __init__(self, equipment: Equipment, key: bytes, status_port: int = 0) -> None:
-        self.equipment = equipment
-        self.checks = tuple(name for name in equipment.checks if name not in equipment.left_out)
-        self.board = Board(self.checks)
+    def __init__(self, regions: Mapping[str, Equipment], key: bytes, status_port: int = 0) -> None:
+        """`regions` has what each needs; one at least. Raises LedgerError where there is no ledger."""
+        self.equipment = next(iter(regions.values()))
+        self._regions = regions
+        self.checks = tuple(dict.fromkeys(name for each in regions.values() for name in each.planned))
+        self.board = Board()
         self._links = MasterLinks(key, self._send)
-        self._grants = LedgerGrants(equipment)
+        self._grants = LedgerGrants(regions)
         self._ticks = Ticks(self._links.post, self._grants, self._no_data)
-        every = {name: equipment.settings.every(equipment.checks[name].options) for name in self.checks}
-        self._schedule = Schedule((), every, boot_clock())
+        self._schedule = Schedule()
         self._environment: Environment | None = None
         self._members: dict[str, _Member] = {}
         self._heard: OrderedDict[str, None] = OrderedDict()
@@ -84,11 +88,17 @@ class MasterSession:
             # Locust's headless master starts once and ends with its last worker; this one waits for whoever comes
             environment.parsed_options.headless = False
         self._runner.register_message(FLEET_MESSAGE, self._on_message)
-        self._serve(self.equipment.options.region)
+        for region, equipment in self._regions.items():
+            self.board.add_region(region, equipment.planned)
+            self._schedule.add_region(region, equipment.intervals, boot_clock())
         if self._status_port:
             self._server = serve_status(Status(self.snapshot, self._turned_s), "127.0.0.1", self._status_port)
         self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._keep_users)]
-        log.info("master of region %s, share %s", self.equipment.options.region, self.equipment.options.share)
+        log.info("master of %s, share %s", self._names, self.equipment.options.share)
+
+    def rest_s(self, name: str) -> float:  # noqa: ARG002 - the protocol's
+        """Users belong to workers."""
+        return 0.0
 
     def run_check(self, name: str) -> Verdict | None:
         """Users belong to workers; a master has none."""
@@ -113,7 +123,7 @@ class MasterSession:
         now = boot_clock()
         paused = self._grants.paused()
         return {
-            "region": self.equipment.options.region,
+            "region": self._names,
             "target": self.equipment.target,
             "cells": self.board.to_json(now),
             "workers": [
@@ -137,6 +147,10 @@ class MasterSession:
         return boot_clock() - self._turned_at
 
     @property
+    def _names(self) -> str:
+        return ", ".join(self._regions)
+
+    @property
     def _runner(self) -> MasterRunner:
         from locust.runners import MasterRunner
 
@@ -144,10 +158,6 @@ class MasterSession:
         if not isinstance(runner, MasterRunner):
             raise SmokeprobeError("Locust has no master's runner yet.")
         return runner
-
-    def _serve(self, region: str) -> None:
-        self.board.add_region(region)
-        self._schedule.add_region(region, boot_clock())
 
     def _take_turns(self) -> None:
         """Everything that time brings: nothing here waits for anything."""
@@ -189,10 +199,12 @@ class MasterSession:
         self._paused = said
         for client in self._links.sessions:
             if paused is not None:
-                seconds = paused.retry_in_s or 86400.0
-                self._links.post(client, "pause", {"why": said, "seconds": seconds})
+                self._tell_of_pause(client, paused)
             else:
                 self._links.post(client, "resume", {})
+
+    def _tell_of_pause(self, client: str, paused: PausedError) -> None:
+        self._links.post(client, "pause", {"why": paused.message, "seconds": paused.retry_in_s or A_DAY_S})
 
     def _send(self, client: str, message: dict[str, Any]) -> None:
         self._runner.send_message(FLEET_MESSAGE, message, client)
@@ -224,7 +236,7 @@ class MasterSession:
 
     def _join(self, client: str, body: Mapping[str, Any]) -> None:
         region, target = str(body["region"]), str(body["target"])
-        ours = (region, target, str(body["client"])) == (self.equipment.options.region, self.equipment.target, client)
+        ours = region in self._regions and (target, str(body["client"])) == (self.equipment.target, client)
         if not ours:
             log.warning("a worker of region %r for %r is not ours", region[:40], target[:80])
             self._members.pop(client, None)
@@ -234,7 +246,7 @@ class MasterSession:
         self._ticks.join(client, region, member.checks, verified=member.verified)
         log.info("worker %s has joined region %s", client[:60], region)
         if paused := self._grants.paused():
-            self._links.post(client, "pause", {"why": paused.message, "seconds": paused.retry_in_s or 86400.0})
+            self._tell_of_pause(client, paused)
 
     def _count(self, client: str, body: Mapping[str, Any]) -> None:
         """Take a verdict in, once, whatever became of the tick meanwhile: what a worker has finished is not lost."""
@@ -257,7 +269,8 @@ class MasterSession:
 
     def _target_asked(self, client: str, body: Mapping[str, Any]) -> None:
         """What the target asked of one worker holds for all."""
-        hold = self._grants.target_asked(body)
+        member = self._members.get(client)
+        hold = self._grants.target_asked(member.region, body) if member else None
         for other in self._links.sessions:
             if hold is not None and other != client:
                 self._links.post(other, hold[0], hold[1])

@@ -27,6 +27,9 @@ class Session(Protocol):
     once: bool
     checks: tuple[str, ...]
 
+    def rest_s(self, name: str) -> float:
+        """How long a user of the check rests between two runs of it, in seconds."""
+
     def run_check(self, name: str) -> Verdict | None:
         """Run a check to its verdict; None where there is nothing to tell."""
 
@@ -87,10 +90,9 @@ class ProbeUser(User, metaclass=_Configured):
 
 def probe_classes(session: Session) -> dict[str, type[ProbeUser]]:
     """A user class for each check of the session: Locust wants classes, and only the configuration knows which."""
-    settings = session.equipment.settings
     classes = {}
     for name in session.checks:
-        wait_time = constant(settings.every(settings.checks[name]))
-        body = {"session": session, "check": name, "wait_time": wait_time, "__doc__": f"Probes `{name}`."}
+        rest = constant(session.rest_s(name))
+        body = {"session": session, "check": name, "wait_time": rest, "__doc__": f"Probes `{name}`."}
         classes[class_name(name)] = type(class_name(name), (ProbeUser,), body)
     return classes
