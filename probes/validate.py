@@ -5,8 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from probes.checks.registry import build_checks, kinds_for
-from probes.config.load import variants
+from probes.checks.registry import build_checks, load_timetable
 from probes.config.units import show_duration
 from probes.errors import ConfigError
 from probes.options import RunOptions
@@ -18,7 +17,7 @@ def validate_plan(options: RunOptions) -> Plan:
     source = options.source
     problems: list[str] = []
     plans: list[Plan] = []
-    for name, settings in variants(source, kinds_for):
+    for name, settings in load_timetable(source).everywhere():
         checks = build_checks(settings, source.path)
         found = problems_of(settings, checks, options.share, options.region)
         problems += [f"{line} (with {name})" if name and line not in problems else line for line in found]

@@ -222,7 +222,7 @@ class Authority:
         self._share = share
         self._share_fraction = share_fraction
         self._address_fraction = address_fraction
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self._asked: dict[str, float] = {}
         self._meters: dict[str, Meter] = {}
@@ -250,7 +250,7 @@ class Authority:
             region=self.region if region is None else region,
             target=self.target,
             share=self._share,
-            limits=self.ledger.lowered(self.target, self._limits),
+            limits=self.ledger.lowered(self.target, self.limits),
             quota=quota,
             cleanup=cleanup,
             account=account,

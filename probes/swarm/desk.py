@@ -44,6 +44,9 @@ class Desk(Protocol):
     def limits_used(self, since: float) -> tuple[LimitUse, ...]:
         """The worst window of each limit since a reading of `time.monotonic`."""
 
+    def use(self, equipment: Equipment) -> None:
+        """From now on grant as this says: an override has begun or ended."""
+
 
 class LedgerDesk:
     """The ledger, of which a region draws on one share."""
@@ -79,6 +82,12 @@ class LedgerDesk:
             check.name, quota=own, cleanup=cleanup, account=check.account,
             deadline_s=deadline_s, cleanup_s=CLEANUP_S, egress=egress,
         )  # fmt: skip
+
+    def use(self, equipment: Equipment) -> None:
+        """Only limits can have changed."""
+        self._equipment = equipment
+        if self._authority is not None:
+            self._authority.limits = equipment.settings.rate_limits
 
     def settle(self, meter: Meter) -> None:
         """Free what was not used."""

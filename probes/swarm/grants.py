@@ -23,7 +23,7 @@ class LedgerGrants:
 
     def __init__(self, regions: Mapping[str, Equipment]) -> None:
         """Raises LedgerError where there is no ledger: a master without one is of no use."""
-        self._regions = regions
+        self._regions = dict(regions)
         self._first = next(iter(regions))
         self._ledger = ledger_of(regions[self._first])
         self._desks = {region: LedgerDesk(equipment, self._ledger) for region, equipment in regions.items()}
@@ -36,6 +36,11 @@ class LedgerGrants:
     def trouble(self) -> str:
         """What the ledger's trouble is; empty while it answers."""
         return self._desks[self._first].trouble
+
+    def use(self, region: str, equipment: Equipment) -> None:
+        """From now on grant in a region as this says: an override has begun or ended."""
+        self._regions[region] = equipment
+        self._desks[region].use(equipment)
 
     def grant(self, check: str, region: str, *, egress: str) -> Permit:
         """Leave to run a check once. Raises what `Authority.grant` raises.

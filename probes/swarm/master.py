@@ -63,8 +63,8 @@ class MasterSession:
     def __init__(self, regions: Mapping[str, Equipment], key: bytes, status_port: int = 0) -> None:
         """`regions` has what each needs; one at least. Raises LedgerError where there is no ledger."""
         self.equipment = next(iter(regions.values()))
-        self._regions = regions
-        self.checks = tuple(dict.fromkeys(name for each in regions.values() for name in each.planned))
+        self._regions = dict(regions)
+        self.checks = tuple(dict.fromkeys(name for each in regions.values() for name in each.ever_planned))
         self.board = Board()
         self._links = MasterLinks(key, self._send)
         self._grants = LedgerGrants(regions)
@@ -89,8 +89,7 @@ class MasterSession:
             environment.parsed_options.headless = False
         self._runner.register_message(FLEET_MESSAGE, self._on_message)
         for region, equipment in self._regions.items():
-            self.board.add_region(region, equipment.planned)
-            self._schedule.add_region(region, equipment.intervals, boot_clock())
+            self._plan(region, equipment)
         if self._status_port:
             self._server = serve_status(Status(self.snapshot, self._turned_s), "127.0.0.1", self._status_port)
         self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._keep_users)]
@@ -159,6 +158,22 @@ class MasterSession:
             raise SmokeprobeError("Locust has no master's runner yet.")
         return runner
 
+    def _plan(self, region: str, equipment: Equipment) -> None:
+        self.board.add_region(region, equipment.planned)
+        for check, why in equipment.left_out.items():
+            if check in self.checks:  # at another hour it does run
+                self.board.not_judged(region, check, why)
+        self._schedule.add_region(region, equipment.intervals, boot_clock())
+
+    def follow_the_clock(self) -> None:
+        """An override may begin or end in any region."""
+        for region, equipment in self._regions.items():
+            if (now := equipment.now()) is not equipment:
+                log.info("region %s: an override has begun or ended", region)
+                self._regions[region] = now
+                self._grants.use(region, now)
+                self._plan(region, now)
+
     def _take_turns(self) -> None:
         """Everything that time brings: nothing here waits for anything."""
         while True:
@@ -175,6 +190,7 @@ class MasterSession:
         """Locust stops its test with the last worker: start it whenever there are workers."""
         while True:
             gevent.sleep(1.0)
+            self.follow_the_clock()
             runner = self._runner
             if runner.worker_count and runner.state not in {"running", "spawning"} and not self._draining:
                 runner.start(runner.worker_count * len(self.checks), 100.0)

@@ -103,7 +103,8 @@ class SmokeSession:
 
     def rest_s(self, name: str) -> float:
         """Its interval, where it runs for ever without a master."""
-        return self.equipment.settings.every(self.equipment.checks[name].options)
+        equipment = self.equipment.now()
+        return equipment.settings.every(equipment.checks[name].options)
 
     def run_check(self, name: str) -> Verdict | None:
         """Run a check to its verdict; None where it has had its turn already, however often users are dispatched."""

@@ -6,7 +6,7 @@ import logging
 from typing import ClassVar, Protocol
 
 import gevent
-from locust import User, constant, task
+from locust import User, task
 from locust.exception import StopUser
 from locust.user.users import UserMeta
 
@@ -61,6 +61,10 @@ class ProbeUser(User, metaclass=_Configured):
     session: ClassVar[Session]
     check: ClassVar[str]
 
+    def wait_time(self) -> float:
+        """Seconds until the next run."""
+        return self.session.rest_s(self.check)
+
     @task
     def probe(self) -> None:
         """Run the check and send its verdict."""
@@ -92,7 +96,6 @@ def probe_classes(session: Session) -> dict[str, type[ProbeUser]]:
     """A user class for each check of the session: Locust wants classes, and only the configuration knows which."""
     classes = {}
     for name in session.checks:
-        rest = constant(session.rest_s(name))
-        body = {"session": session, "check": name, "wait_time": rest, "__doc__": f"Probes `{name}`."}
+        body = {"session": session, "check": name, "__doc__": f"Probes `{name}`."}
         classes[class_name(name)] = type(class_name(name), (ProbeUser,), body)
     return classes

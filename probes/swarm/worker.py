@@ -45,7 +45,7 @@ class WorkerSession:
 
     def __init__(self, equipment: Equipment, key: bytes) -> None:
         self.equipment = equipment
-        self.checks = tuple(equipment.checks)
+        self.checks = equipment.ever_planned
         self._environment: Environment | None = None
         self._link = WorkerLink(key, self._send)
         self._sessions_opened = 0
@@ -141,7 +141,7 @@ class WorkerSession:
             "region": self.equipment.options.region,
             "verified": self._verified,
             "target": self.equipment.target,
-            "checks": list(self._able()),
+            "checks": list(self.checks),
             "version": __version__,
         }
         self._link.post("join", about_us)
@@ -157,9 +157,6 @@ class WorkerSession:
         """As Locust calls this worker: so that nobody in between can give it another's name."""
         runner = self._environment.runner if self._environment else None
         return str(getattr(runner, "client_id", ""))
-
-    def _able(self) -> tuple[str, ...]:
-        return tuple(name for name in self.checks if name not in self.equipment.left_out)
 
     def _heed(self, received: Received) -> None:
         body = received.body
