@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, get_args
 from urllib.parse import quote, unquote
 
@@ -26,6 +27,7 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")  # RFC 3986, 2.3
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 
 
+@lru_cache(maxsize=256)  # every limit asks it of every request
 def normal_path(path: str) -> str:
     """The path in its one plain spelling, without query and fragment; case is kept.
 
