@@ -256,6 +256,7 @@ class MasterSession:
         if not ours:
             log.warning("a worker of region %r for %r is not ours", region[:40], target[:80])
             self._members.pop(client, None)
+            self._links.post(client, "not ours", {"region": self._names, "target": self.equipment.target})
             return
         member = _Member(region, frozenset(str(name) for name in body["checks"]), body["verified"] is True)
         self._members[client] = member

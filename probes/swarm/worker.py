@@ -179,6 +179,10 @@ class WorkerSession:
                 self._brakes.resume()
             case "hold":
                 self._brakes.hold([str(name) for name in body["limits"]], str(body["why"]), float(body["seconds"]))
+            case "not ours":
+                ours = self.equipment.options.region, self.equipment.target
+                theirs = str(body["region"]), str(body["target"])
+                log.error("the master does not take us: we are of %s for %s, it is of %s for %s", *ours, *theirs)
             case _:
                 log.warning("the master says what this version does not know")
 

@@ -239,6 +239,7 @@ def test_one_master_has_the_workers_of_several_regions(fleet: Fleet, target: Sta
     assert until(all_judged, 40), fleet.story()
     assert fleet.workers() == 2
     assert stranger.process.poll() is None
+    assert "the master does not take us: we are of north for" in stranger.text()
     assert len({entry["run"] for entry in target.ledger()}) == 2  # each ran its own region's checks, nobody else's
     for name, allowed in (("enhance", 100), ("test", 100), ("api", 600)):
         peak = busiest([entry for entry in target.ledger() if name in entry["limits"]], 5.0)
