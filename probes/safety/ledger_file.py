@@ -8,7 +8,8 @@ the other's boot for a reboot). Why it is set up as it is:
 - `synchronous = FULL`, for every write: a reservation lost in a power cut would be a request forgotten, and the machine
   can be up again within one window. The journal is truncated instead of deleted, as only then FULL also makes sure
   that a committed transaction is not rolled back by a journal that reappears after the cut.
-- A connection for each transaction: nothing is carried through a fork or into another thread.
+- A connection for each transaction that writes. One is kept for reading, which every request does: it holds no lock in
+  between, and is used only where it was opened (this process, this thread) and while it is this very file.
 
 Transactions take milliseconds. The wait for a lock that another process keeps for longer is spent asleep between short
 tries, so that other greenlets go on meanwhile. It ends after `BUSY_S`; at once where the wait before it was in vain.
@@ -18,9 +19,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,6 +64,15 @@ def read_boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
 
 
+@dataclass(slots=True)
+class _Reader:
+    """A connection that is kept for reading, and where it may be used: process, thread and file."""
+
+    db: sqlite3.Connection
+    where: tuple[int, ...]
+    busy: bool = False
+
+
 class LedgerFile:
     """Transactions on the ledger's file. All methods raise LedgerError where it cannot be used."""
 
@@ -71,12 +84,24 @@ class LedgerFile:
         self._clock = clock
         self._boot_id = boot_id
         self._waited_in_vain = False
+        self._reader: _Reader | None = None
 
     @contextmanager
     def reading(self) -> Iterator[tuple[sqlite3.Connection, float]]:
         """One consistent view of the file, and the boot clock."""
-        with self._explained(), closing(self._patiently(lambda: self._begin("BEGIN"))) as db:
-            yield db, self._clock()
+        with self._explained():
+            reader = self._reader
+            if reader is not None and reader.busy:  # by another greenlet, or by whoever called us
+                with closing(self._patiently(lambda: self._begin("BEGIN"))) as db:
+                    yield db, self._clock()
+                return
+            reader = self._reader = self._patiently(self._begin_reading)
+            reader.busy = True
+            try:
+                yield reader.db, self._clock()
+            finally:
+                reader.busy = False
+                reader.db.execute("ROLLBACK")
 
     @contextmanager
     def writing(self) -> Iterator[tuple[sqlite3.Connection, float]]:
@@ -106,12 +131,37 @@ class LedgerFile:
                 self._waited_in_vain = False
                 return done
 
+    def _begin_reading(self) -> _Reader:
+        """The kept connection within a transaction that has its lock already; a new one where it is of no use."""
+        reader, here = self._reader, self._here()
+        if reader is not None and here and reader.where == here:
+            reader.db.execute("BEGIN")
+            try:
+                if _marks(reader.db) == (APPLICATION_ID, VERSION):  # which has its lock by now
+                    return reader
+            except BaseException:
+                reader.db.execute("ROLLBACK")
+                raise
+        if reader is not None and reader.where[:1] == (os.getpid(),):  # one from before a fork is not even closed
+            reader.db.close()
+            self._reader = None
+        db = self._begin("BEGIN")
+        weakref.finalize(self, _close, db, os.getpid()).atexit = False
+        return _Reader(db, self._here())
+
+    def _here(self) -> tuple[int, ...]:
+        """This process, this thread and this file; nothing where there is no file."""
+        try:
+            file = self._path.stat()
+        except FileNotFoundError:
+            return ()
+        return os.getpid(), threading.get_native_id(), file.st_dev, file.st_ino
+
     def _begin(self, begin: str) -> sqlite3.Connection:
         """A connection within a transaction that has its lock already."""
         db = self._connect()
         try:
-            db.execute(begin)
-            db.execute("SELECT 1 FROM meta").fetchone()
+            _lock(db, begin)
         except BaseException:
             db.close()
             raise
@@ -119,7 +169,9 @@ class LedgerFile:
 
     def _connect(self) -> sqlite3.Connection:
         self._make_if_missing()
-        db = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=TRY_S, isolation_level=None)
+        db = sqlite3.connect(
+            f"{self._path.as_uri()}?mode=rw", uri=True, timeout=TRY_S, isolation_level=None, check_same_thread=False
+        )
         try:
             db.execute("PRAGMA journal_mode = TRUNCATE")
             db.execute("PRAGMA synchronous = FULL")
@@ -204,6 +256,21 @@ class LedgerFile:
         except OSError as error:
             hint = _HINTS[sqlite3.SQLITE_CANTOPEN]
             raise LedgerError(f"The ledger {self._path} cannot be used: {error.strerror or error}.", hint) from error
+
+
+def _close(db: sqlite3.Connection, owner: int) -> None:
+    if owner == os.getpid():
+        db.close()
+
+
+def _lock(db: sqlite3.Connection, begin: str) -> None:
+    """Begin a transaction and have its lock at once, or none of it."""
+    db.execute(begin)
+    try:
+        db.execute("SELECT 1 FROM meta").fetchone()
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
 
 
 def _marks(db: sqlite3.Connection) -> tuple[int, int]:
