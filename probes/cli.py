@@ -124,19 +124,21 @@ def ui(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
         str, typer.Option(help="Address to listen on; beyond the loopback only with a password.", metavar="ADDRESS")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port of the web UI.", min=1, max=65535)] = 8090,
+    tls_cert: Annotated[str, typer.Option(help="Serve TLS with this certificate (PEM).", metavar="FILE")] = "",
+    tls_key: Annotated[str, typer.Option(help="The certificate's private key (PEM).", metavar="FILE")] = "",
     no_browser: NoBrowser = False,
 ) -> None:
     """Open Locust's web UI with a Smoke board: each press on Start runs all checks once, within the budget.
 
-    With SMOKEPROBE_UI_PASSWORD (12 characters at least) it asks for a login; the user is SMOKEPROBE_UI_USER, by default
-    smokeprobe.
+    With SMOKEPROBE_UI_PASSWORD (12 characters at least) it asks for a login, as SMOKEPROBE_UI_USER or smokeprobe.
     """
     from probes.swarm.drive import serve
     from probes.swarm.web_door import refuse_taken
 
     options = RunOptions(env, config, target_url, region, (), no_browser, state_dir=state_dir, share=share)
     _say_errors(lambda: refuse_taken(host, port))
-    serve("ui.conf", options, ("--web-host", host, "--web-port", str(port)))
+    address = ("--web-host", host, "--web-port", str(port))
+    serve("ui.conf", options, (*address, f"--tls-cert={tls_cert}", f"--tls-key={tls_key}"))
 
 
 @app.command()

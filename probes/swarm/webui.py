@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
@@ -16,12 +15,12 @@ from probes.errors import LedgerError
 from probes.safety.ledger import Ledger, open_ledger
 from probes.swarm.board import Snapshot
 from probes.swarm.equipment import Equipment
-from probes.swarm.web_door import Door, Inside, Tries, csrf_token, door, has_token, seal
+from probes.swarm.fleet import is_loopback
+from probes.swarm.web_door import Door, Inside, Tries, csrf_token, has_token, seal
 from probes.swarm.web_guard import LOOPBACK, OURS, SameOrigin
+from probes.swarm.web_tls import serve_tls
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-
     from flask import Flask
     from locust.env import Environment as LocustEnvironment
     from locust.web import WebUI
@@ -58,13 +57,6 @@ class PauseSeen(TypedDict):
     remaining_s: float | None
 
 
-def door_of(parsed: Namespace) -> Door | None:
-    """The door of the web UI that Locust is about to open; None where it opens none. Raises ConfigError."""
-    if parsed.headless or parsed.worker:
-        return None
-    return door(parsed, os.environ)
-
-
 def furnish(environment: LocustEnvironment, watched: Watched, the_door: Door) -> None:
     """Before Locust's web UI opens: put the guard before it, the lock on it, and our pages into it."""
     web_ui = environment.web_ui
@@ -76,7 +68,9 @@ def furnish(environment: LocustEnvironment, watched: Watched, the_door: Door) ->
     everywhere = web_ui.host in {"", "0.0.0.0", "::"}  # noqa: S104 - asks whether, and binds nothing
     names = LOOPBACK if everywhere else LOOPBACK | {web_ui.host}
     app.wsgi_app = SameOrigin(app.wsgi_app, names, any_address=everywhere)  # type: ignore[method-assign]  # Flask's way
-    seal(app, web_ui.port, tls=bool(web_ui.tls_cert))
+    seal(app, web_ui.port, tls=the_door.tls is not None)
+    if the_door.tls is not None:
+        serve_tls(web_ui, the_door.tls)
     inside = Inside()
     if the_door.locked:
         _lock(web_ui, inside)
@@ -85,7 +79,9 @@ def furnish(environment: LocustEnvironment, watched: Watched, the_door: Door) ->
     app.after_request(_own_copy)
     address = f"{'127.0.0.1' if everywhere else web_ui.host}:{web_ui.port}"
     watched.equipment.redactor.allow(address)
-    log.info("the web UI is at http%s://%s/, its Smoke board at /smoke", "s" if web_ui.tls_cert else "", address)
+    log.info("the web UI is at http%s://%s/, its Smoke board at /smoke", "s" if the_door.tls else "", address)
+    if the_door.tls is None and not is_loopback(web_ui.host):
+        log.warning("the web UI has no TLS: whoever is on the way reads its password (--tls-cert, --tls-key)")
 
 
 def _app(web_ui: WebUI) -> Flask:
