@@ -11,6 +11,7 @@ import gevent
 from flask import Blueprint, Response, abort, jsonify, redirect, request, session, url_for
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from probes.config.units import parse_duration
 from probes.errors import LedgerError
 from probes.safety.ledger import Ledger, open_ledger
 from probes.swarm.board import Snapshot
@@ -31,6 +32,9 @@ FRESH_S = 1.0
 
 SWARM_FIELDS = frozenset({"user_count", "spawn_rate", "host", "run_time", "user_classes", "shape_class", "profile"})
 """What a Start may say. Locust would take any of its options from there, such as a file to write."""
+
+PAUSES = {"15m": "for 15 min", "1h": "for 1 h", "": "until resumed"}
+"""How long one may pause here, and how that is called; `smokeprobe pause --for` takes any time."""
 
 LINK = b"""<nav aria-label="Smoke" style="padding:5px 24px;background:#0b3d1e;font:14px system-ui,sans-serif">
 <a href="/smoke" style="color:#fff">Smoke board</a></nav>
@@ -171,6 +175,8 @@ class _Tab:
             token=csrf_token(session),
             locked=self._door.locked,
             master=self._is_master,
+            paused=any(pause["by"] == "hand" for pause in self._pauses()),
+            lengths=PAUSES,
         )
         answer = Response(text)
         answer.headers["Content-Security-Policy"] = OURS
@@ -195,7 +201,11 @@ class _Tab:
         return [{"by": each.by, "why": clean(each.why), "remaining_s": each.remaining_s} for each in pauses]
 
     def _pause(self) -> Answer:
-        return self._ask(lambda ledger: ledger.pause(None, None, "paused in the web UI", "hand"))
+        length = request.form.get("for", "")
+        if length not in PAUSES:
+            return Response("There is no such length of a pause here.\n", 400, mimetype="text/plain")
+        seconds = parse_duration(length) if length else None
+        return self._ask(lambda ledger: ledger.pause(None, seconds, "paused in the web UI", "hand"))
 
     def _resume(self) -> Answer:
         return self._ask(lambda ledger: ledger.resume(None))
