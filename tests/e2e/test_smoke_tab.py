@@ -24,11 +24,11 @@ from tests.e2e.harness import (
     assert_left_nothing,
     assert_recognisable,
     assert_under_ceiling,
-    until,
     write_config,
 )
 from tests.e2e.ui_harness import PASSWORD, Ui, chromium_page, ui_of
 from tests.fleet.harness import fleet_of, free_port, write_ledger
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

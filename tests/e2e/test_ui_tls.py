@@ -12,8 +12,9 @@ import pytest
 import trustme
 
 from probes.standin.process import StandIn
-from tests.e2e.harness import SMOKEPROBE, Runner, until
+from tests.e2e.harness import SMOKEPROBE, Runner
 from tests.e2e.ui_harness import PASSWORD, chromium_page, ui_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 

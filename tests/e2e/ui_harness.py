@@ -18,8 +18,9 @@ from urllib.parse import urlencode
 
 import psutil
 
-from tests.e2e.harness import SMOKEPROBE, Runner, until
+from tests.e2e.harness import SMOKEPROBE, Runner
 from tests.fleet.harness import free_port
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
