@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 import trustme
 
-from probes.clients import line, wire
+from probes.clients import line
 from probes.clients.http import LARGEST_BODY
+from probes.clients.trust import trusting_context
 from probes.model import Layer, Phases
 from tests.clients.http_help import WITHIN_S, failure, overran_s, rig
 from tests.clients.raw_server import OK, Handler, RawServer, Talk, always, once, refusing_port, silent_port
@@ -499,7 +500,7 @@ def test_plain_http_to_a_tls_server(authority: trustme.CA) -> None:
 
 
 def test_our_context_verifies_whatever_is_asked(authority: trustme.CA) -> None:
-    context = wire.trusting_context()
+    context = trusting_context()
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     with secure(authority.issue_cert("127.0.0.1")) as server:
         tested = rig(server.url)
