@@ -9,7 +9,7 @@ import pytest
 
 from probes.swarm.link import HELLO_S, QUIET_S
 from probes.swarm.link_session import LONGEST_RESEND_S, RESEND_S, WINDOW, Inbox, Received
-from tests.swarm.link_help import FIRST_HELLO, Line, Pair, opened
+from tests.swarm.link_help import FIRST_HELLO, Line, Message, Pair, opened
 
 
 def test_both_sides_post_and_acknowledge(line: Line) -> None:
@@ -116,15 +116,21 @@ def test_no_more_than_a_window_is_on_its_way(pair: Pair) -> None:
     assert pair.worker.unacknowledged == 0
 
 
-def test_a_worker_that_is_given_another_name_receives_nothing_twice(pair: Pair) -> None:
-    """Whoever sits between the two can do that, but no more than that, and no longer than it sits there."""
-    permit = pair.sent_down()
-    assert pair.worker.receive(permit)
+def known_as_b(pair: Pair) -> Message:
+    """The worker is called `b` from now on; what it heard while it was `a`."""
+    heard = pair.sent_down()
+    assert pair.worker.receive(heard)
     pair.line.up.clear()
     pair.line.now += QUIET_S
     pair.worker.turn()
     pair.master.receive("b", pair.line.up.pop()[1])
     pair.worker.receive(pair.line.down.pop()[1])
+    return heard
+
+
+def test_a_worker_that_is_given_another_name_receives_nothing_twice(pair: Pair) -> None:
+    """Whoever sits between the two can do that, but no more than that, and no longer than it sits there."""
+    permit = known_as_b(pair)
     assert pair.worker.sessions_opened == 2
     assert pair.master.receive("b", pair.sent_up())
     assert pair.master.sessions == ("b",)
@@ -141,13 +147,7 @@ def test_a_worker_that_is_given_another_name_receives_nothing_twice(pair: Pair) 
 
 
 def test_a_worker_returns_to_no_session_that_it_has_left(pair: Pair) -> None:
-    permit = pair.sent_down()
-    assert pair.worker.receive(permit)
-    pair.line.up.clear()
-    pair.line.now += QUIET_S
-    pair.worker.turn()
-    pair.master.receive("b", pair.line.up.pop()[1])
-    pair.worker.receive(pair.line.down.pop()[1])
+    permit = known_as_b(pair)
     pair.line.now += QUIET_S
     pair.worker.turn()
     pair.carry()
