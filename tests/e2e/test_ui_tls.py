@@ -54,6 +54,7 @@ def test_over_tls_one_logs_in_runs_and_pauses_in_a_real_browser(
                 assert plain.recv(1) == b""
         assert until(lambda: "broke off: HTTP_REQUEST" in ui.log.read_text())
         assert f"the web UI is at https://127.0.0.1:{ui.port}/" in ui.log.read_text()
+        assert ui.end() == 130
         assert "Traceback" not in ui.log.read_text()
     assert target.ledger() != []
 
