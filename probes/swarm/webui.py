@@ -94,7 +94,7 @@ def _app(web_ui: WebUI) -> Flask:
 
 
 def _lock(web_ui: WebUI, inside: Inside) -> None:
-    """Let Locust's own login ask for our password: whoever gave it has a session that says so."""
+    """Whoever gave our password has a session that says so; all others are shown our login, and not Locust's."""
 
     class Operator:
         is_authenticated = True
@@ -105,12 +105,12 @@ def _lock(web_ui: WebUI, inside: Inside) -> None:
     def to_login() -> Answer:
         if request.path == url_for("smoke.board"):
             session["wanted"] = request.path
-        return redirect(url_for("locust.login"))
+        return redirect(url_for("smoke.login"))
 
     manager: Any = web_ui.login_manager
     manager.request_loader(lambda _request: Operator() if inside.has(session) else None)
     manager.unauthorized_handler(to_login)
-    web_ui.auth_args = {"username_password_callback": "/smoke/login"}
+    _app(web_ui).before_request(lambda: to_login() if request.endpoint == "locust.login" else None)
 
 
 def _refuse_options() -> None:
@@ -133,7 +133,7 @@ def _own_copy(answer: Response) -> Response:
 
 
 class _Tab:
-    """The views. All but the login are behind Locust's login; those that change something want the session's token."""
+    """The views. All but the login and its style are behind it; what changes something wants the session's token."""
 
     def __init__(self, environment: LocustEnvironment, watched: Watched, the_door: Door, inside: Inside) -> None:
         self._environment, self._watched, self._door, self._inside = environment, watched, the_door, inside
@@ -155,21 +155,23 @@ class _Tab:
         made = Blueprint("smoke", __name__, url_prefix="/smoke")
         behind_login: Callable[[Callable[[], Answer]], Callable[[], Answer]] = web_ui.auth_required_if_enabled
         for path, name, page in (
-            ("", "board", self._page),
+            ("", "board", self._board),
             ("/board.json", "data", self._data),
-            ("/board.css", "css", lambda: self._file("board.css", "text/css")),
             ("/board.js", "js", lambda: self._file("board.js", "text/javascript")),
         ):
             made.add_url_rule(path, name, behind_login(page))
         for name, act in (("pause", self._pause), ("resume", self._resume), ("start", self._start)):
             made.add_url_rule(f"/{name}", name, behind_login(_tokened(act)), methods=["POST"])
         made.add_url_rule("/logout", "logout", _tokened(self._log_out), methods=["POST"])
+        made.add_url_rule("/board.css", "css", lambda: self._file("board.css", "text/css"))
         if self._door.locked:
-            made.add_url_rule("/login", "login", self._log_in, methods=["POST"])
+            made.add_url_rule("/login", "login", self._login, methods=["GET"])
+            made.add_url_rule("/login", "log_in", self._log_in, methods=["POST"])
         return made
 
-    def _page(self) -> Response:
-        text = self._templates.get_template("board.html.j2").render(
+    def _board(self) -> Response:
+        return self._page(
+            "board.html.j2",
             env=self._equipment.settings.env,
             target=self._equipment.target,
             token=csrf_token(session),
@@ -178,7 +180,9 @@ class _Tab:
             paused=any(pause["by"] == "hand" for pause in self._pauses()),
             lengths=PAUSES,
         )
-        answer = Response(text)
+
+    def _page(self, template: str, **values: object) -> Response:
+        answer = Response(self._templates.get_template(template).render(**values))
         answer.headers["Content-Security-Policy"] = OURS
         return answer
 
@@ -231,23 +235,29 @@ class _Tab:
             gevent.spawn(runner.start, len(runner.user_classes), 100.0)
         return redirect(url_for("smoke.board"), 303)
 
+    def _login(self, error: str = "") -> Response:
+        return self._page("login.html.j2", error=error)
+
     def _log_in(self) -> Answer:
         address = request.remote_addr or ""
         if wait_s := self._tries.wait_s(address):
-            text = f"Too many wrong passwords. Try again in {wait_s:.0f} s.\n"
-            return Response(text, 429, {"Retry-After": f"{wait_s:.0f}"}, mimetype="text/plain")
+            answer = self._login(f"Too many wrong passwords. Try again in {wait_s:.0f} s.")
+            answer.headers["Retry-After"] = f"{wait_s:.0f}"
+            answer.status_code = 429
+            return answer
         if not self._door.opens(request.form.get("username", ""), request.form.get("password", "")):
             self._tries.failed(address)
             log.warning("a wrong user name or password for the web UI, from %s", address)
-            session["auth_error"] = "Wrong user name or password."
-            return redirect(url_for("locust.login"), 303)
+            answer = self._login("Wrong user name or password.")
+            answer.status_code = 403
+            return answer
         wanted = session.get("wanted", url_for("locust.index"))
         self._inside.let_in(session)
         return redirect(wanted, 303)
 
     def _log_out(self) -> Answer:
         self._inside.let_out(session)
-        return redirect(url_for("locust.login"), 303)
+        return redirect(url_for("smoke.login"), 303)
 
 
 def _tokened(view: Callable[[], Answer]) -> Callable[[], Answer]:

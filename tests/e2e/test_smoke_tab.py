@@ -58,8 +58,8 @@ def test_logged_in_one_runs_all_checks_and_pauses_by_keyboard(target: StandIn, l
     ui = locked_ui
     with chromium_page(viewport={"width": 1280, "height": 900}) as page:
         page.goto(f"{ui.url}/smoke")
-        page.get_by_label("Username").fill("smokeprobe")
-        page.get_by_role("textbox", name="Password").fill(PASSWORD)
+        page.keyboard.type("smokeprobe")  # the first field has the focus
+        page.get_by_label("Password").fill(PASSWORD)
         page.keyboard.press("Enter")
         page.wait_for_url("**/smoke", timeout=PASSING)  # where one wanted to go
         wait_for(page, "not run yet")
@@ -256,6 +256,19 @@ def test_a_pause_is_as_long_as_one_chooses_and_says_when_it_ends(
 def test_no_other_pause_can_be_asked_for(ui: Ui) -> None:
     refused = ui.post("/smoke/pause", {"csrf": ui.token(), "for": "10000d"})
     assert (refused.status, ui.board()["pauses"]) == (400, [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_login_is_accessible_on_a_phone_too(locked_ui: Ui, scheme: str) -> None:
+    with chromium_page(quiet=False, viewport={"width": 390, "height": 844}, color_scheme=scheme) as page:
+        page.goto(locked_ui.url)
+        page.get_by_label("User name").fill("smokeprobe")
+        page.get_by_label("Password").fill("a wrong one")
+        page.get_by_role("button", name="Log in").click()
+        wait_for(page, "Wrong user name or password.")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert serious_of(page) == []
 
 
 @pytest.mark.slow

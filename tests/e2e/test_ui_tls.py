@@ -43,8 +43,8 @@ def test_over_tls_one_logs_in_runs_and_pauses_in_a_real_browser(
         assert ui.post("/smoke/pause", Origin="https://evil.example").status == 403
         with chromium_page(ignore_https_errors=True) as page:
             page.goto(f"{ui.url}/smoke")
-            page.get_by_label("Username").fill("smokeprobe")
-            page.get_by_role("textbox", name="Password").fill(PASSWORD)
+            page.get_by_label("User name").fill("smokeprobe")
+            page.get_by_label("Password").fill(PASSWORD)
             page.keyboard.press("Enter")
             page.get_by_role("button", name="Run all checks now").click()
             page.get_by_text("All 3 checks: passed").wait_for(timeout=15_000)
