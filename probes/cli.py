@@ -10,6 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from probes import __version__
+from probes.cli_options import (
+    Config,
+    Env,
+    NoBrowser,
+    Port,
+    QuietHelp,
+    Region,
+    Share,
+    StateDir,
+    TargetUrl,
+)
 from probes.errors import ConfigError, SmokeprobeError
 from probes.options import ENVIRONMENT, RunOptions, check_names, forget_empty
 
@@ -18,6 +29,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="smokeprobe",
+    cls=QuietHelp,
     help="Production smoke tests that never harm what they probe.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -25,37 +37,6 @@ app = typer.Typer(
 )
 
 USAGE = 2
-
-Env = Annotated[
-    str,
-    typer.Option(envvar=ENVIRONMENT["env"], help="Environment: config/NAME.yaml here, or as shipped.", metavar="NAME"),
-]
-Config = Annotated[
-    str, typer.Option(envvar=ENVIRONMENT["config"], help="A configuration file, instead of --env.", metavar="FILE")
-]
-TargetUrl = Annotated[
-    str,
-    typer.Option(
-        envvar=ENVIRONMENT["target_url"],
-        help="Another target for the same configuration; credentials go to listed hosts only.",
-        metavar="URL",
-    ),
-]
-Region = Annotated[
-    str, typer.Option(envvar=ENVIRONMENT["region"], help="Region that this run speaks for.", metavar="NAME")
-]
-StateDir = Annotated[
-    str,
-    typer.Option(
-        envvar=ENVIRONMENT["state_dir"],
-        help="Where ledger and open sessions are kept. [default: ~/.local/state/smokeprobe]",
-        metavar="DIR",
-        show_default=False,
-    ),
-]
-Share = Annotated[
-    str, typer.Option(envvar=ENVIRONMENT["share"], help="Share of the ceiling to draw on.", metavar="NAME")
-]
 
 
 @app.command()
@@ -68,9 +49,7 @@ def run(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
         list[str] | None,
         typer.Option(envvar=ENVIRONMENT["checks"], help="Run only this check; may be repeated.", metavar="NAME"),
     ] = None,
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", envvar=ENVIRONMENT["no_browser"], help="Leave out what needs a browser.")
-    ] = False,
+    no_browser: NoBrowser = False,
     json_file: Annotated[
         str, typer.Option(envvar=ENVIRONMENT["json_file"], help="Write the report as JSON.", metavar="FILE")
     ] = "",
@@ -106,12 +85,6 @@ def run(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
     )  # fmt: skip
 
 
-Port = Annotated[int, typer.Option(help="The port on which the master listens.", min=1, max=65535)]
-NoBrowser = Annotated[
-    bool, typer.Option("--no-browser", envvar=ENVIRONMENT["no_browser"], help="Leave out what needs a browser.")
-]
-
-
 @app.command()
 def ui(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
     env: Env = "local",
@@ -123,20 +96,22 @@ def ui(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
     host: Annotated[
         str, typer.Option(help="Address to listen on; beyond the loopback only with a password.", metavar="ADDRESS")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port of the web UI.", min=1, max=65535)] = 8090,
+    port: Annotated[int, typer.Option(help="The port of the web UI.", metavar="PORT", min=1, max=65535)] = 8090,
+    tls_cert: Annotated[str, typer.Option(help="Serve TLS with this certificate (PEM).", metavar="FILE")] = "",
+    tls_key: Annotated[str, typer.Option(help="The certificate's private key (PEM).", metavar="FILE")] = "",
     no_browser: NoBrowser = False,
 ) -> None:
     """Open Locust's web UI with a Smoke board: each press on Start runs all checks once, within the budget.
 
-    With SMOKEPROBE_UI_PASSWORD (12 characters at least) it asks for a login; the user is SMOKEPROBE_UI_USER, by default
-    smokeprobe.
+    With SMOKEPROBE_UI_PASSWORD (12 characters at least) it asks for a login, as SMOKEPROBE_UI_USER or smokeprobe.
     """
     from probes.swarm.drive import serve
     from probes.swarm.web_door import refuse_taken
 
     options = RunOptions(env, config, target_url, region, (), no_browser, state_dir=state_dir, share=share)
     _say_errors(lambda: refuse_taken(host, port))
-    serve("ui.conf", options, ("--web-host", host, "--web-port", str(port)))
+    address = ("--web-host", host, "--web-port", str(port))
+    serve("ui.conf", options, (*address, f"--tls-cert={tls_cert}", f"--tls-key={tls_key}"))
 
 
 @app.command()
@@ -156,6 +131,7 @@ def master(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
         typer.Option(
             envvar="SMOKEPROBE_STATUS_PORT",
             help="Port on the loopback for /healthz, /readyz, /metrics and /board; 0 for none.",
+            metavar="PORT",
             min=0,
             max=65535,
         ),
@@ -239,15 +215,14 @@ def validate(
 
 @app.command()
 def standin(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes any free one.", min=0, max=65535)] = 8089,
+    port: Annotated[
+        int, typer.Option(help="Port on 127.0.0.1; 0 takes any free one.", metavar="PORT", min=0, max=65535)
+    ] = 8089,
     persona: Annotated[Literal["design", "gateway"], typer.Option(help="Which target to be.")] = "design",
     fault: Annotated[
         list[str] | None, typer.Option(help="Misbehave so; may be repeated. `--fault list` lists them.", metavar="NAME")
     ] = None,
-    command: Annotated[
-        list[str] | None,
-        typer.Argument(help="A command to run against it, which it then outlives not.", metavar="-- COMMAND ..."),
-    ] = None,
+    command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND", hidden=True)] = None,
 ) -> None:
     """Be a target to try things on. With a COMMAND: run that against it, and end with its exit code."""
     from probes import trial

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from probes.standin.process import StandIn
 from tests.postgres import PostgresServer, running_postgres
 
 
@@ -16,3 +17,16 @@ def postgres(running_server: PostgresServer) -> PostgresServer:
     """A server on which no ledger has ever been."""
     running_server.forget()
     return running_server
+
+
+@pytest.fixture(scope="session")
+def running_design() -> Iterator[StandIn]:
+    with StandIn("design") as target:
+        yield target
+
+
+@pytest.fixture
+def design(running_design: StandIn) -> StandIn:
+    """The target that the configurations describe, as if nobody had asked it anything yet."""
+    running_design.reset()
+    return running_design

@@ -25,7 +25,7 @@ from probes.validate import validate_plan
 from tests.clients.raw_server import OK, RawServer, always
 
 SMOKEPROBE = Path(sys.executable).with_name("smokeprobe")
-COMMANDS = ("run", "ui", "init", "validate", "standin", "doctor", "pause", "resume")
+COMMANDS = ("run", "ui", "master", "worker", "init", "validate", "standin", "doctor", "pause", "resume")
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ def test_every_command_has_help(tmp_path: Path, command: str) -> None:
     ended = smokeprobe(command, "-h", cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "Usage: smokeprobe" in ended.stdout
+    assert not re.search(r"<(bool|int|str|path|list)|\bINTEGER\b", ended.stdout), "a type, and not what is meant"
 
 
 def test_version(tmp_path: Path) -> None:

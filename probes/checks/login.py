@@ -8,37 +8,31 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any
 
 from pydantic import Field
 
 from probes.checks.base import Check, PlannedCall
 from probes.checks.expect import connection_findings, json_object, lookup, number_at, status_finding, text_at
 from probes.checks.finding import Finding, failed
+from probes.checks.log_out import LogOut, LogOutOptions
 from probes.checks.probe import AccountSecrets, Probe
 from probes.checks.web_login import WebLogin, WebSession, web_login
 from probes.clients.http import Request, Response
 from probes.clients.session_tokens import tokens_in
-from probes.config.models import CheckOptions, Name, Path
+from probes.config.models import Name, Path
 from probes.config.units import Duration
-from probes.deadline import CutOff
-from probes.errors import SmokeprobeError, TransportError
+from probes.errors import TransportError
 from probes.model import Layer, Outcome
 
-LOGOUT_TRIES = 3
 
-
-class LoginOptions(CheckOptions):
+class LoginOptions(LogOutOptions):
     """The account, the calls of a session, and what proves that a log-out worked."""
 
     account: Name = "basic"
     login_path: Path = "/api/v1/auth/login"
-    profile_path: Path = "/api/v1/auth/profile"
     history_path: Path = "/api/v1/history"
-    logout_path: Path = "/api/v1/auth/logout"
-    refresh_path: Path = "/api/v1/auth/refresh"
-    logout_proof: Literal["access_token_refused", "refresh_token_refused"] = "access_token_refused"
     profile: dict[str, str] = Field(default_factory=dict)
     within: Duration | None = None
     web: WebLogin | None = None
@@ -74,7 +68,7 @@ class LoginCheck(Check[LoginOptions]):
             PlannedCall("GET", options.profile_path, spare=self._looks - 1),
             PlannedCall("GET", options.history_path, times=2, spare=0),
             PlannedCall("POST", options.logout_path, spare=again + 2, cleanup=True),
-            PlannedCall(*self._proof, times=self.logins, spare=1, cleanup=True),
+            PlannedCall(*options.proof, times=self.logins, spare=1, cleanup=True),
         ]
         if options.web:
             calls.append(PlannedCall("POST", options.logout_path, spare=again))
@@ -82,18 +76,9 @@ class LoginCheck(Check[LoginOptions]):
         return tuple(calls)
 
     @property
-    def _proof(self) -> tuple[str, str]:
-        """The call that proves a log-out."""
-        return ("GET", self.options.profile_path) if self._by_access_token else ("POST", self.options.refresh_path)
-
-    @property
     def _looks(self) -> int:
         """How often what a session looks at is tried: in place, as another try of the whole would be another login."""
         return max(self.tries, self.settings.run.attempts)
-
-    @property
-    def _by_access_token(self) -> bool:
-        return self.options.logout_proof == "access_token_refused"
 
     def attempt(self, probe: Probe) -> None:
         """End what an earlier run left open, then one session over the API, then one through the pages."""
@@ -102,33 +87,24 @@ class LoginCheck(Check[LoginOptions]):
             finding = Finding(Outcome.ERROR, Layer.ACCOUNT, f"no account {self.options.account}", final=True)
             probe.expect("login", [finding])
             return
-        if not self._end_left_open(probe, account):
+        log_out = LogOut(probe, account, self.options)
+        if not log_out.end_left_open():
             return
-        if self._over_api(probe, account) and self.options.web:
+        if self._over_api(probe, account, log_out) and self.options.web:
             session = WebSession(
                 account,
                 paths=(self.options.login_path, self.options.logout_path),
                 may_log_in=lambda: self._may_log_in(probe, account),
                 refused=lambda status: self._bar_refused(probe, account.alias, status),
-                end=lambda tokens, by_page: self._end_of_pages(probe, account, tokens, by_page=by_page),
+                end=lambda tokens, by_page: log_out.end_of_pages(tokens, by_page=by_page),
             )
             web_login(probe, self.options.web, session)
-
-    def _end_left_open(self, probe: Probe, account: AccountSecrets) -> bool:
-        """Whether no session of an earlier run is open any more."""
-        try:
-            left = probe.tools.sessions.left_open(account.alias)
-        except SmokeprobeError as problem:
-            probe.expect("end-left-open", [Finding(Outcome.ERROR, Layer.ACCOUNT, str(problem), final=True)])
-            return False
-        ended = [self._end(probe, account, tokens, "end-left-open") for tokens in left]
-        return all(ended)
 
     def _may_log_in(self, probe: Probe, account: AccountSecrets) -> bool:
         """Whether nothing bars the account, and what ends the session is reserved; a step says it where not."""
         if why := probe.tools.sessions.barred(account.alias):
             finding = Finding(Outcome.ERROR, Layer.ACCOUNT, f"no further login in this run: {why}", final=True)
-        elif not probe.tools.meter.keeps([("POST", self.options.logout_path), self._proof]):
+        elif not probe.tools.meter.keeps([("POST", self.options.logout_path), self.options.proof]):
             rule = "no budget: no log-out is left for a further login"
             finding = Finding(Outcome.SKIPPED, Layer.BUDGET, rule, final=True)
         else:
@@ -136,7 +112,7 @@ class LoginCheck(Check[LoginOptions]):
         probe.expect("log-in", [finding])
         return False
 
-    def _over_api(self, probe: Probe, account: AccountSecrets) -> bool:
+    def _over_api(self, probe: Probe, account: AccountSecrets, log_out: LogOut) -> bool:
         """Whether all went well and the session is proved to be over."""
         tokens: dict[str, str] = {}
         proved = False
@@ -146,7 +122,7 @@ class LoginCheck(Check[LoginOptions]):
         finally:
             if tokens:
                 probe.final = True  # whatever was seen, another try of the whole would only be another login
-                proved = self._end(probe, account, tokens, "log-out")
+                proved = log_out.end(tokens, "log-out")
         return proved and probe.outcome in {Outcome.PASSED, Outcome.DEGRADED}
 
     def _log_in(self, probe: Probe, account: AccountSecrets, tokens: dict[str, str]) -> bool:
@@ -216,77 +192,6 @@ class LoginCheck(Check[LoginOptions]):
 
     def _get(self, probe: Probe, name: str, path: str, token: str, judge: Any) -> None:
         probe.ask(name, Request("GET", probe.url(path), token=token), judge, tries=self._looks)
-
-    def _end(self, probe: Probe, account: AccountSecrets, tokens: Mapping[str, str], name: str) -> bool:
-        """Log out and prove it; whether that is proved. Not even the end of the run keeps it from being tried."""
-        try:
-            return self._log_out(probe, account, tokens, name)
-        except CutOff:
-            self._log_out(probe, account, tokens, name)
-            raise
-
-    def _end_of_pages(self, probe: Probe, account: AccountSecrets, tokens: Mapping[str, str], *, by_page: bool) -> bool:
-        """End a session that the pages have opened; whether it is proved that they had ended it themselves."""
-        try:
-            if by_page and self._prove(probe, account, tokens, "web-log-out-proof"):
-                return True
-        except CutOff:
-            self._end(probe, account, tokens, "web-end")
-            raise
-        self._end(probe, account, tokens, "web-end")
-        return False
-
-    def _log_out(self, probe: Probe, account: AccountSecrets, tokens: Mapping[str, str], name: str) -> bool:
-        """Held up by no pause or throttle, and tried again on its own."""
-        body = {"refresh_token": tokens.get("refresh_token", "")}
-        request = Request(
-            "POST", probe.url(self.options.logout_path), json=body, token=tokens.get("access_token", ""),
-            secret=True, cleanup=True,
-        )  # fmt: skip
-
-        def logged_out(response: Response) -> Iterator[Finding]:
-            # 401: the session was over already, as after a first try whose answer was lost
-            if response.status not in {200, 204, 401}:
-                yield failed("the log-out failed", 200, response.status, Layer.HTTP)
-
-        answer = probe.ask(name, request, logged_out, tries=LOGOUT_TRIES)
-        if answer is None:
-            self._not_proved(probe, account)
-            return False
-        return self._prove(probe, account, tokens, f"{name}-proof")
-
-    def _prove(self, probe: Probe, account: AccountSecrets, tokens: Mapping[str, str], name: str) -> bool:
-        """Whether what the session could do is refused now. If not, there is no further login on the account."""
-        which = "access" if self._by_access_token else "refresh"
-        token = tokens.get(f"{which}_token", "")
-
-        def refused(response: Response) -> Iterator[Finding]:
-            if response.status != 401:
-                rule = f"the log-out is not proved: the {which} token still works"
-                yield failed(rule, 401, response.status, Layer.HTTP)
-
-        if not token:  # that none at all is refused proves nothing
-            rule = f"the log-out is not proved: the log-in brought no {which} token that could be refused"
-            probe.expect(name, [failed(rule)])
-            proved = False
-        elif self._by_access_token:
-            request = Request("GET", probe.url(self.options.profile_path), token=token, cleanup=True)
-            proved = probe.ask(name, request, refused, tries=LOGOUT_TRIES) is not None
-        else:
-            body = {"refresh_token": token}
-            request = Request("POST", probe.url(self.options.refresh_path), json=body, secret=True, cleanup=True)
-            proved = probe.ask(name, request, refused, tries=1) is not None
-        if proved:
-            probe.tools.sessions.closed(account.alias, tokens)
-        else:
-            self._not_proved(probe, account)
-        return proved
-
-    def _not_proved(self, probe: Probe, account: AccountSecrets) -> None:
-        probe.final = True
-        probe.tools.sessions.bar(
-            account.alias, "an earlier log-out on this account is not proved", self.settings.run.timeout
-        )
 
 
 def login_refused(response: Response, alias: str) -> Finding:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import http.client
 import socket
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from probes.clients.line import AddressCheck, Line
+from probes.clients.trust import trusting_context
 from probes.errors import SmokeprobeError
 from probes.safety.guard import parse_url
 
@@ -64,9 +64,7 @@ def _connect(line: Line, url: str) -> socket.socket:
     sock.settimeout(line.remaining())
     if endpoint.scheme != "https":
         return sock
-    import certifi  # only where there is TLS
-
-    return ssl.create_default_context(cafile=certifi.where()).wrap_socket(sock, server_hostname=endpoint.host)
+    return trusting_context().wrap_socket(sock, server_hostname=endpoint.host)
 
 
 def _target(url: str) -> str:

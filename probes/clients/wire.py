@@ -11,7 +11,6 @@ import functools
 import http
 import http.client
 import io
-import os
 import socket
 import ssl
 import time
@@ -19,7 +18,6 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-import certifi
 import requests
 import requests.adapters
 import urllib3
@@ -27,6 +25,7 @@ import urllib3.connection
 from urllib3.util.ssltransport import SSLTransport
 
 from probes.clients.line import ConnectionFacts, Line
+from probes.clients.trust import trusting_context
 from probes.errors import TransportError
 from probes.model import Layer
 
@@ -201,14 +200,6 @@ class WireAdapter(requests.adapters.HTTPAdapter):
         connection = cls(*args, **kwargs)
         connection.attach(self.line)
         return connection
-
-
-def trusting_context() -> ssl.SSLContext:
-    """A client context that verifies against certifi's roots, or what SSL_CERT_FILE or SSL_CERT_DIR name instead."""
-    own = bool(os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"))
-    context = ssl.create_default_context(cafile=None if own else certifi.where())
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def transport_error(problem: Exception, line: Line) -> TransportError:

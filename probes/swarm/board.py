@@ -14,10 +14,11 @@ RUNS_KEPT = 30
 
 
 class RunSeen(TypedDict):
-    """One of a cell's last runs."""
+    """One of a cell's last runs; its duration in seconds, None where it did not come to a verdict."""
 
     at: str
     outcome: str
+    duration_s: float | None
     detail: str
 
 
@@ -86,6 +87,7 @@ class Run:
 
     at: str
     outcome: str
+    duration_s: float | None
     detail: str
 
 
@@ -117,13 +119,13 @@ class Board:
         cell = self._cell(region, verdict.check)
         cell.verdict, cell.at, cell.no_data = verdict, now, ""
         reason = "" if verdict.outcome is Outcome.PASSED or verdict.reason is None else str(verdict.reason)
-        cell.runs.append(Run(_now(), str(verdict.outcome), reason))
+        cell.runs.append(Run(_now(), str(verdict.outcome), round(verdict.duration_s, 3), reason))
 
     def not_judged(self, region: str, check: str, why: str) -> None:
         """An occasion has passed without a verdict."""
         cell = self._cell(region, check)
         cell.no_data = why
-        cell.runs.append(Run(_now(), "no data", why))
+        cell.runs.append(Run(_now(), "no data", None, why))
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -140,13 +142,17 @@ class Board:
                 "age_s": round(now - cell.at, 1) if cell.verdict else None,
                 "duration_s": round(cell.verdict.duration_s, 3) if cell.verdict else None,
                 "reason": cell.no_data or (str(cell.verdict.reason or "") if cell.verdict else ""),
-                "runs": [{"at": run.at, "outcome": run.outcome, "detail": run.detail} for run in cell.runs],
+                "runs": [_run_seen(run) for run in cell.runs],
             }
             for cell in self.cells
         ]
 
     def _cell(self, region: str, check: str) -> Cell:
         return self._cells.setdefault((region, check), Cell(region, check))
+
+
+def _run_seen(run: Run) -> RunSeen:
+    return {"at": run.at, "outcome": run.outcome, "duration_s": run.duration_s, "detail": run.detail}
 
 
 def _now() -> str:

@@ -19,12 +19,12 @@ from probes.swarm.fleet import check_address, fleet_key
 from probes.swarm.session import SmokeSession
 from probes.swarm.signals import forget, remember
 from probes.swarm.silence import guard_output, outlast_output
+from probes.swarm.web_door import door_of
 
 if TYPE_CHECKING:
     from locust.env import Environment
 
     from probes.swarm.master import MasterSession
-    from probes.swarm.web_door import Door
     from probes.swarm.webui import Watched
     from probes.swarm.worker import WorkerSession
 
@@ -47,7 +47,7 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSe
             refuse_folder(file)
         if len({os.path.realpath(file) for file in files}) < len(files):
             raise ConfigError("Two reports would be written to one file.", hint="Name a file for each of them.")
-        the_door = None if parsed.headless or parsed.worker else _door(parsed)
+        the_door = door_of(parsed, os.environ)
         session = _session(parsed, options, only_kinds)
     except SmokeprobeError as problem:
         sys.stderr.write(f"{problem}\n")
@@ -73,12 +73,6 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSe
     locust.events.init.add_listener(begin)
     locust.events.quitting.add_listener(end)
     return session
-
-
-def _door(parsed: Namespace) -> Door | None:
-    from probes.swarm.webui import door_of  # what a headless run need not pay for
-
-    return door_of(parsed)
 
 
 def _session(

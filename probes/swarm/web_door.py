@@ -6,6 +6,7 @@ import datetime as dt
 import hmac
 import secrets
 import socket
+import ssl
 import time
 from argparse import Namespace
 from collections import deque
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from probes.errors import ConfigError
 from probes.swarm.fleet import is_loopback
+from probes.swarm.web_tls import tls_context
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -34,10 +36,11 @@ STAYS_IN = dt.timedelta(hours=12)
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """The user name and the password that open the UI; an empty password leaves it open."""
+    """The user name and the password that open the UI, and its TLS; an empty password leaves it open."""
 
     user: str
     password: str
+    tls: ssl.SSLContext | None = None
 
     @property
     def locked(self) -> bool:
@@ -51,12 +54,14 @@ class Door:
         return self.locked and right_user and right_password
 
 
-def door(parsed: Namespace, environ: Mapping[str, str]) -> Door:
-    """The door of a UI with these options of Locust's; none that leaves it open beyond the loopback.
+def door_of(parsed: Namespace, environ: Mapping[str, str]) -> Door | None:
+    """The door of the web UI that Locust is about to open with these options; None where it opens none.
 
     Raises:
-        ConfigError: there is no password where one is needed, or it is too short.
+        ConfigError: it would be open beyond the loopback, its password is too short, or its TLS cannot be served.
     """
+    if parsed.headless or parsed.worker:
+        return None
     password = environ.get(PASSWORD_VARIABLE, "")
     if password and len(password) < SHORTEST_PASSWORD:
         raise ConfigError(f"{PASSWORD_VARIABLE} is too short: {SHORTEST_PASSWORD} characters at least.")
@@ -67,7 +72,8 @@ def door(parsed: Namespace, environ: Mapping[str, str]) -> Door:
             f"{parsed.web_host}: without a password the web UI stays on the loopback.",
             hint=f"Set {PASSWORD_VARIABLE} ({SHORTEST_PASSWORD} characters at least).",
         )
-    return Door(environ.get(USER_VARIABLE, "") or "smokeprobe", password)
+    tls = tls_context(parsed.tls_cert, parsed.tls_key)
+    return Door(environ.get(USER_VARIABLE, "") or "smokeprobe", password, tls)
 
 
 def refuse_taken(host: str, port: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
@@ -12,16 +11,17 @@ import gevent
 from flask import Blueprint, Response, abort, jsonify, redirect, request, session, url_for
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from probes.config.units import parse_duration
 from probes.errors import LedgerError
 from probes.safety.ledger import Ledger, open_ledger
 from probes.swarm.board import Snapshot
 from probes.swarm.equipment import Equipment
-from probes.swarm.web_door import Door, Inside, Tries, csrf_token, door, has_token, seal
+from probes.swarm.fleet import is_loopback
+from probes.swarm.web_door import Door, Inside, Tries, csrf_token, has_token, seal
 from probes.swarm.web_guard import LOOPBACK, OURS, SameOrigin
+from probes.swarm.web_tls import serve_tls
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-
     from flask import Flask
     from locust.env import Environment as LocustEnvironment
     from locust.web import WebUI
@@ -32,6 +32,9 @@ FRESH_S = 1.0
 
 SWARM_FIELDS = frozenset({"user_count", "spawn_rate", "host", "run_time", "user_classes", "shape_class", "profile"})
 """What a Start may say. Locust would take any of its options from there, such as a file to write."""
+
+PAUSES = {"15m": "for 15 min", "1h": "for 1 h", "": "until resumed"}
+"""How long one may pause here, and how that is called; `smokeprobe pause --for` takes any time."""
 
 LINK = b"""<nav aria-label="Smoke" style="padding:5px 24px;background:#0b3d1e;font:14px system-ui,sans-serif">
 <a href="/smoke" style="color:#fff">Smoke board</a></nav>
@@ -58,13 +61,6 @@ class PauseSeen(TypedDict):
     remaining_s: float | None
 
 
-def door_of(parsed: Namespace) -> Door | None:
-    """The door of the web UI that Locust is about to open; None where it opens none. Raises ConfigError."""
-    if parsed.headless or parsed.worker:
-        return None
-    return door(parsed, os.environ)
-
-
 def furnish(environment: LocustEnvironment, watched: Watched, the_door: Door) -> None:
     """Before Locust's web UI opens: put the guard before it, the lock on it, and our pages into it."""
     web_ui = environment.web_ui
@@ -76,7 +72,9 @@ def furnish(environment: LocustEnvironment, watched: Watched, the_door: Door) ->
     everywhere = web_ui.host in {"", "0.0.0.0", "::"}  # noqa: S104 - asks whether, and binds nothing
     names = LOOPBACK if everywhere else LOOPBACK | {web_ui.host}
     app.wsgi_app = SameOrigin(app.wsgi_app, names, any_address=everywhere)  # type: ignore[method-assign]  # Flask's way
-    seal(app, web_ui.port, tls=bool(web_ui.tls_cert))
+    seal(app, web_ui.port, tls=the_door.tls is not None)
+    if the_door.tls is not None:
+        serve_tls(web_ui, the_door.tls)
     inside = Inside()
     if the_door.locked:
         _lock(web_ui, inside)
@@ -85,7 +83,9 @@ def furnish(environment: LocustEnvironment, watched: Watched, the_door: Door) ->
     app.after_request(_own_copy)
     address = f"{'127.0.0.1' if everywhere else web_ui.host}:{web_ui.port}"
     watched.equipment.redactor.allow(address)
-    log.info("the web UI is at http%s://%s/, its Smoke board at /smoke", "s" if web_ui.tls_cert else "", address)
+    log.info("the web UI is at http%s://%s/, its Smoke board at /smoke", "s" if the_door.tls else "", address)
+    if the_door.tls is None and not is_loopback(web_ui.host):
+        log.warning("the web UI has no TLS: whoever is on the way reads its password (--tls-cert, --tls-key)")
 
 
 def _app(web_ui: WebUI) -> Flask:
@@ -94,7 +94,7 @@ def _app(web_ui: WebUI) -> Flask:
 
 
 def _lock(web_ui: WebUI, inside: Inside) -> None:
-    """Let Locust's own login ask for our password: whoever gave it has a session that says so."""
+    """Whoever gave our password has a session that says so; all others are shown our login, and not Locust's."""
 
     class Operator:
         is_authenticated = True
@@ -105,12 +105,12 @@ def _lock(web_ui: WebUI, inside: Inside) -> None:
     def to_login() -> Answer:
         if request.path == url_for("smoke.board"):
             session["wanted"] = request.path
-        return redirect(url_for("locust.login"))
+        return redirect(url_for("smoke.login"))
 
     manager: Any = web_ui.login_manager
     manager.request_loader(lambda _request: Operator() if inside.has(session) else None)
     manager.unauthorized_handler(to_login)
-    web_ui.auth_args = {"username_password_callback": "/smoke/login"}
+    _app(web_ui).before_request(lambda: to_login() if request.endpoint == "locust.login" else None)
 
 
 def _refuse_options() -> None:
@@ -133,7 +133,7 @@ def _own_copy(answer: Response) -> Response:
 
 
 class _Tab:
-    """The views. All but the login are behind Locust's login; those that change something want the session's token."""
+    """The views. All but the login and its style are behind it; what changes something wants the session's token."""
 
     def __init__(self, environment: LocustEnvironment, watched: Watched, the_door: Door, inside: Inside) -> None:
         self._environment, self._watched, self._door, self._inside = environment, watched, the_door, inside
@@ -155,28 +155,34 @@ class _Tab:
         made = Blueprint("smoke", __name__, url_prefix="/smoke")
         behind_login: Callable[[Callable[[], Answer]], Callable[[], Answer]] = web_ui.auth_required_if_enabled
         for path, name, page in (
-            ("", "board", self._page),
+            ("", "board", self._board),
             ("/board.json", "data", self._data),
-            ("/board.css", "css", lambda: self._file("board.css", "text/css")),
             ("/board.js", "js", lambda: self._file("board.js", "text/javascript")),
         ):
             made.add_url_rule(path, name, behind_login(page))
         for name, act in (("pause", self._pause), ("resume", self._resume), ("start", self._start)):
             made.add_url_rule(f"/{name}", name, behind_login(_tokened(act)), methods=["POST"])
         made.add_url_rule("/logout", "logout", _tokened(self._log_out), methods=["POST"])
+        made.add_url_rule("/board.css", "css", lambda: self._file("board.css", "text/css"))
         if self._door.locked:
-            made.add_url_rule("/login", "login", self._log_in, methods=["POST"])
+            made.add_url_rule("/login", "login", self._login, methods=["GET"])
+            made.add_url_rule("/login", "log_in", self._log_in, methods=["POST"])
         return made
 
-    def _page(self) -> Response:
-        text = self._templates.get_template("board.html.j2").render(
+    def _board(self) -> Response:
+        return self._page(
+            "board.html.j2",
             env=self._equipment.settings.env,
             target=self._equipment.target,
             token=csrf_token(session),
             locked=self._door.locked,
             master=self._is_master,
+            paused=any(pause["by"] == "hand" for pause in self._pauses()),
+            lengths=PAUSES,
         )
-        answer = Response(text)
+
+    def _page(self, template: str, **values: object) -> Response:
+        answer = Response(self._templates.get_template(template).render(**values))
         answer.headers["Content-Security-Policy"] = OURS
         return answer
 
@@ -199,7 +205,11 @@ class _Tab:
         return [{"by": each.by, "why": clean(each.why), "remaining_s": each.remaining_s} for each in pauses]
 
     def _pause(self) -> Answer:
-        return self._ask(lambda ledger: ledger.pause(None, None, "paused in the web UI", "hand"))
+        length = request.form.get("for", "")
+        if length not in PAUSES:
+            return Response("There is no such length of a pause here.\n", 400, mimetype="text/plain")
+        seconds = parse_duration(length) if length else None
+        return self._ask(lambda ledger: ledger.pause(None, seconds, "paused in the web UI", "hand"))
 
     def _resume(self) -> Answer:
         return self._ask(lambda ledger: ledger.resume(None))
@@ -225,23 +235,29 @@ class _Tab:
             gevent.spawn(runner.start, len(runner.user_classes), 100.0)
         return redirect(url_for("smoke.board"), 303)
 
+    def _login(self, error: str = "") -> Response:
+        return self._page("login.html.j2", error=error)
+
     def _log_in(self) -> Answer:
         address = request.remote_addr or ""
         if wait_s := self._tries.wait_s(address):
-            text = f"Too many wrong passwords. Try again in {wait_s:.0f} s.\n"
-            return Response(text, 429, {"Retry-After": f"{wait_s:.0f}"}, mimetype="text/plain")
+            answer = self._login(f"Too many wrong passwords. Try again in {wait_s:.0f} s.")
+            answer.headers["Retry-After"] = f"{wait_s:.0f}"
+            answer.status_code = 429
+            return answer
         if not self._door.opens(request.form.get("username", ""), request.form.get("password", "")):
             self._tries.failed(address)
             log.warning("a wrong user name or password for the web UI, from %s", address)
-            session["auth_error"] = "Wrong user name or password."
-            return redirect(url_for("locust.login"), 303)
+            answer = self._login("Wrong user name or password.")
+            answer.status_code = 403
+            return answer
         wanted = session.get("wanted", url_for("locust.index"))
         self._inside.let_in(session)
         return redirect(wanted, 303)
 
     def _log_out(self) -> Answer:
         self._inside.let_out(session)
-        return redirect(url_for("locust.login"), 303)
+        return redirect(url_for("smoke.login"), 303)
 
 
 def _tokened(view: Callable[[], Answer]) -> Callable[[], Answer]:

@@ -1,22 +1,9 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from probes.standin.process import StandIn
 from tests.checks.stage import Stage
-
-
-@pytest.fixture(scope="session")
-def running_design() -> Iterator[StandIn]:
-    with StandIn("design") as target:
-        yield target
-
-
-@pytest.fixture
-def design(running_design: StandIn) -> StandIn:
-    running_design.reset()
-    return running_design
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import os
 import socket
 import ssl
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -64,15 +63,6 @@ def start(guard: GuardRules, *extra_flags: str) -> Browser:
 def chromium_processes() -> list[psutil.Process]:
     """Those that this process has started."""
     return [each for each in psutil.Process().children(recursive=True) if "chrom" in command(each)[0]]
-
-
-def until(holds: Callable[[], object], timeout_s: float = 5.0) -> bool:
-    ends = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def command(process: psutil.Process) -> list[str]:

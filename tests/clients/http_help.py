@@ -13,6 +13,7 @@ from probes.clients.answers import Refusal
 from probes.clients.http import HttpClient, Identity, Request, Response
 from probes.deadline import Deadline
 from probes.errors import PausedError, TransportError
+from probes.model import Phases
 from probes.safety.guard import Guard, GuardRules, parse_url
 from probes.safety.limits import RateLimit
 from probes.safety.permits import Meter
@@ -116,3 +117,8 @@ def overran_s(call: Callable[[], object], deadline_s: float) -> float:
         if best < WITHIN_S:
             break
     return best
+
+
+def total_ms(phases: Phases) -> float:
+    parts = (phases.dns_ms, phases.connect_ms, phases.tls_ms, phases.ttfb_ms, phases.download_ms)
+    return sum(part for part in parts if part is not None)

@@ -27,8 +27,8 @@ from tests.clients.browser_help import (
     recorder,
     rules,
     start,
-    until,
 )
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 HOME: tuple[Action, ...] = (Goto("open", "/"), Expect("heading", role="heading"))

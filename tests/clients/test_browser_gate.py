@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from probes.clients.browser import Browser
 from probes.clients.journey import Action, Expect, Fill, Goto, WaitForPath
 from tests.clients import escape_pages
-from tests.clients.browser_help import Answer, Recorder, journey, recorder, rules, start, until
+from tests.clients.browser_help import Answer, Recorder, journey, recorder, rules, start
+from tests.waiting import until
 
 HEADING = Expect("heading", role="heading")
 

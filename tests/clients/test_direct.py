@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import trustme
@@ -102,3 +103,13 @@ def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
     with RawServer(empty, context) as server, pytest.raises(NoAnswerError, match="Failed"):
         get_once(anything, f"{server.url}/", {}, 2.0)
     assert server.requests == []
+
+
+def test_whom_the_environment_names_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "roots.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "roots.pem"))
+    empty = always(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    with RawServer(empty, context) as server:
+        assert get_once(anything, f"{server.url}/", {}, 2.0).status == 200

@@ -8,16 +8,9 @@ from tests.e2e.harness import Runner, write_config
 from tests.e2e.ui_harness import HTTP_ONLY, PASSWORD, Ui, ui_of
 
 
-@pytest.fixture(scope="session")
-def running_target() -> Iterator[StandIn]:
-    with StandIn("design") as target:
-        yield target
-
-
 @pytest.fixture
-def target(running_target: StandIn) -> StandIn:
-    running_target.reset()
-    return running_target
+def target(design: StandIn) -> StandIn:
+    return design
 
 
 @pytest.fixture(scope="session")

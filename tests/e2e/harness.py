@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -192,16 +192,6 @@ class Running:
         for pipe in (self.process.stdout, self.process.stderr):
             if pipe is not None:
                 pipe.close()
-
-
-def until(holds: Callable[[], object], timeout_s: float = 30.0) -> bool:
-    """Poll until something holds; whether it came to that."""
-    ends = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def write_config(path: Path, *overrides: Mapping[str, Any]) -> Path:

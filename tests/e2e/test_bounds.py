@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from probes.standin.process import StandIn
-from tests.e2e.harness import CHECKS, SHORT, Runner, Running, assert_in_time, assert_left_nothing, until, write_config
+from tests.e2e.harness import CHECKS, SHORT, Runner, Running, assert_in_time, assert_left_nothing, write_config
+from tests.waiting import until
 
 HTTP_CHECKS = ("health", "enhancement", "api")
 MEGABYTE = 1024 * 1024

@@ -19,9 +19,9 @@ from tests.e2e.harness import (
     Runner,
     assert_left_nothing,
     assert_under_ceiling,
-    until,
     write_config,
 )
+from tests.waiting import until
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 IN_OWN_MOUNTS = ("unshare", "--mount", "--propagation", "private", "sh", "-ec")

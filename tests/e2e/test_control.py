@@ -13,7 +13,8 @@ import pytest
 
 from probes.standin.process import StandIn
 from tests.clients.raw_server import OK, RawServer, always, refusing_port, silent_port
-from tests.e2e.harness import CHECKS, SHORT, Ran, Runner, assert_in_time, assert_left_nothing, until, write_config
+from tests.e2e.harness import CHECKS, SHORT, Ran, Runner, assert_in_time, assert_left_nothing, write_config
+from tests.waiting import until
 
 HTTP_CHECKS = tuple(check for check in CHECKS if check != "homepage")
 OURS = "our own network is down: "

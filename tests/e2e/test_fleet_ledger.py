@@ -10,8 +10,9 @@ import pytest
 
 from probes.options import DATABASE_URL
 from probes.standin.process import StandIn
-from tests.e2e.harness import SMOKEPROBE, Runner, assert_left_nothing, assert_under_ceiling, until
+from tests.e2e.harness import SMOKEPROBE, Runner, assert_left_nothing, assert_under_ceiling
 from tests.postgres import PASSWORD, PostgresServer
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 LOGIN = "/api/v1/auth/login"

@@ -17,7 +17,8 @@ from probes.standin.accounts import EMAILS
 from probes.standin.faults.calls import LEAKED
 from probes.standin.faults.pages import SECRETS_IN_CONSOLE
 from probes.standin.process import StandIn
-from tests.e2e.harness import LOCUST, ROOT, Ran, Runner, Running, until, write_config
+from tests.e2e.harness import LOCUST, ROOT, Ran, Runner, Running, write_config
+from tests.waiting import until
 
 PASSWORD = 'Pl4nted "päss" word/+&<7>'
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"

@@ -13,7 +13,8 @@ from typing import IO, Any
 import pytest
 
 from probes.standin.process import StandIn
-from tests.e2e.harness import CHECKS, Runner, assert_left_nothing, until
+from tests.e2e.harness import CHECKS, Runner, assert_left_nothing
+from tests.waiting import until
 
 QUICK = ("--no-browser", "--check", "api")
 

@@ -20,9 +20,9 @@ from tests.e2e.harness import (
     assert_left_nothing,
     assert_recognisable,
     assert_under_ceiling,
-    until,
     write_config,
 )
+from tests.waiting import until
 
 
 def locust(

@@ -17,9 +17,9 @@ from tests.e2e.harness import (
     Runner,
     assert_left_nothing,
     assert_under_ceiling,
-    until,
     write_config,
 )
+from tests.waiting import until
 
 LOGIN, LOGOUT = "/api/v1/auth/login", "/api/v1/auth/logout"
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import psutil
 import pytest
@@ -22,11 +24,11 @@ from tests.e2e.harness import (
     assert_left_nothing,
     assert_recognisable,
     assert_under_ceiling,
-    until,
     write_config,
 )
 from tests.e2e.ui_harness import PASSWORD, Ui, chromium_page, ui_of
 from tests.fleet.harness import fleet_of, free_port, write_ledger
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -43,6 +45,12 @@ def wait_for(page: Page, text: str) -> None:
     page.wait_for_function("text => document.body.innerText.includes(text)", arg=text, timeout=PASSING)
 
 
+def serious_of(page: Page) -> list[str]:
+    """What axe finds that bars somebody from the page."""
+    found = Axe().run(page).response["violations"]
+    return [each["id"] for each in found if each["impact"] in {"serious", "critical"}]
+
+
 # --- one quick journey ---
 
 
@@ -50,8 +58,8 @@ def test_logged_in_one_runs_all_checks_and_pauses_by_keyboard(target: StandIn, l
     ui = locked_ui
     with chromium_page(viewport={"width": 1280, "height": 900}) as page:
         page.goto(f"{ui.url}/smoke")
-        page.get_by_label("Username").fill("smokeprobe")
-        page.get_by_role("textbox", name="Password").fill(PASSWORD)
+        page.keyboard.type("smokeprobe")  # the first field has the focus
+        page.get_by_label("Password").fill(PASSWORD)
         page.keyboard.press("Enter")
         page.wait_for_url("**/smoke", timeout=PASSING)  # where one wanted to go
         wait_for(page, "not run yet")
@@ -61,14 +69,14 @@ def test_logged_in_one_runs_all_checks_and_pauses_by_keyboard(target: StandIn, l
         wait_for(page, "All 3 checks: passed")
         assert "passed" in shown(page, "health")
 
-        page.keyboard.press("Tab")
-        page.keyboard.press("Enter")
-        wait_for(page, "until resumed")
+        for key in ("Tab", "ArrowDown", "Tab", "Enter"):  # the second length, and the button
+            page.keyboard.press(key)
+        wait_for(page, "another 60 min: paused in the web UI.")
         assert page.title().startswith("Smoke")
         assert page.evaluate("document.activeElement.textContent") == "Resume probing"
         assert page.locator("h1").inner_text() == "Paused"
         page.keyboard.press("Space")
-        page.wait_for_function("() => !document.body.innerText.includes('until resumed')", timeout=PASSING)
+        page.wait_for_function("() => !document.body.innerText.includes('another 60 min')", timeout=PASSING)
         assert page.evaluate("document.activeElement.textContent") == "Pause probing"
 
         page.goto(ui.url)
@@ -161,9 +169,12 @@ def test_a_master_that_has_a_web_ui_shows_its_workers_and_whom_it_rejects(target
                 with chromium_page() as page:
                     page.goto(f"http://127.0.0.1:{port}/smoke")
                     wait_for(page, "in local, heard")
-                    wait_for(page, "mac, ")
+                    wait_for(page, "without our key, ")
                     wait_for(page, "passed")
                     assert page.get_by_role("button", name="Run all checks now").count() == 0
+                    assert serious_of(page) == []
+                    page.get_by_role("button", name="Pause probing").click()
+                    wait_for(page, "another 15 min")
             finally:
                 master.kill()
     assert_under_ceiling(target)
@@ -184,8 +195,12 @@ def test_a_fault_shows_without_reload_and_hostile_texts_are_text(target: StandIn
         wait_for(page, "health: failed")
         assert "<script>" in shown(page, "health")
         assert page.locator("main script").count() == 0
-        marks = page.locator("article", has=page.get_by_role("heading", name="health", exact=True)).locator("li")
-        assert [text.split(" at ")[0] for text in marks.all_text_contents()] == ["passed", "failed"]
+        health = page.locator("article", has=page.get_by_role("heading", name="health", exact=True))
+        health.locator("summary").press("Enter")
+        now, before = health.locator("details li").all_inner_texts()
+        assert " failed, took " in now
+        assert "<script>" in now
+        assert " passed, took " in before
         target.set_faults()
         page.get_by_role("button", name="Run all checks now").click()
         wait_for(page, "All 3 checks: passed")
@@ -212,6 +227,51 @@ def test_a_pause_by_somebody_else_shows_and_nothing_is_sent(target: StandIn, run
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("choice", "longest_s", "shown"),
+    [("for 15 min", 900, "another 15 min"), ("for 1 h", 3600, "another 60 min"), ("until resumed", None, "resumes it")],
+)
+def test_a_pause_is_as_long_as_one_chooses_and_says_when_it_ends(
+    ui: Ui, choice: str, longest_s: int | None, shown: str
+) -> None:
+    with chromium_page(viewport={"width": 390, "height": 844}, timezone_id="Asia/Kolkata") as page:
+        page.goto(f"{ui.url}/smoke")
+        page.get_by_label("How long to pause").select_option(choice)
+        page.get_by_role("button", name="Pause probing").click()
+        wait_for(page, shown)
+        (pause,) = ui.board()["pauses"]
+        assert page.get_by_label("How long to pause").is_visible() is False
+        if longest_s is None:
+            assert pause["remaining_s"] is None
+        else:
+            assert longest_s - 30 < pause["remaining_s"] <= longest_s
+            ends = dt.datetime.now(ZoneInfo("Asia/Kolkata")) + dt.timedelta(seconds=pause["remaining_s"])
+            said = page.get_by_label("Pauses").inner_text()
+            assert any(f"until {(ends + dt.timedelta(seconds=s)):%I:%M %p}" in said for s in (-3, 3)), said
+        page.reload()
+        assert page.locator("#pause button").inner_text() == "Resume probing"
+
+
+@pytest.mark.slow
+def test_no_other_pause_can_be_asked_for(ui: Ui) -> None:
+    refused = ui.post("/smoke/pause", {"csrf": ui.token(), "for": "10000d"})
+    assert (refused.status, ui.board()["pauses"]) == (400, [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_login_is_accessible_on_a_phone_too(locked_ui: Ui, scheme: str) -> None:
+    with chromium_page(quiet=False, viewport={"width": 390, "height": 844}, color_scheme=scheme) as page:
+        page.goto(locked_ui.url)
+        page.get_by_label("User name").fill("smokeprobe")
+        page.get_by_label("Password").fill("a wrong one")
+        page.get_by_role("button", name="Log in").click()
+        wait_for(page, "Wrong user name or password.")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert serious_of(page) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_it_is_accessible_at_every_width_in_light_and_dark(
@@ -225,9 +285,11 @@ def test_it_is_accessible_at_every_width_in_light_and_dark(
         wait_for(page, "failed")
         page.screenshot(path=tmp_path / "board.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        found = Axe().run(page).response["violations"]
-        assert [each["id"] for each in found if each["impact"] in {"serious", "critical"}] == []
-        colours = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (colours == "rgb(14, 18, 23)") is (scheme == "dark")
         page.keyboard.press("Tab")
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        for each in page.locator("summary").all():
+            each.press("Enter")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert serious_of(page) == []
+        colours = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (colours == "rgb(14, 18, 23)") is (scheme == "dark")

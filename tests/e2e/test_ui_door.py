@@ -19,13 +19,13 @@ STATE_CHANGING = ("/swarm", "/stop", "/user", "/stats/reset", "/smoke/start", "/
 
 
 def test_without_the_password_nothing_is_shown(locked_ui: Ui) -> None:
-    for path in ("/", "/smoke", "/smoke/board.json", "/smoke/board.js", "/stats/requests", "/logs"):
+    for path in ("/", "/smoke", "/smoke/board.json", "/smoke/board.js", "/stats/requests", "/logs", "/login"):
         answer = locked_ui.get(path)
-        assert (answer.status, answer.headers["location"].split("?")[0]) == (302, "/login"), path
+        assert (answer.status, answer.headers["location"].split("?")[0]) == (302, "/smoke/login"), path
     for path in STATE_CHANGING:
-        assert locked_ui.post(path).headers.get("location", "").startswith("/login"), path
-    assert locked_ui.log_in("a horse, a batterie").headers["location"] == "/login"
-    assert locked_ui.log_in(user="admin").headers["location"] == "/login"
+        assert locked_ui.post(path).headers.get("location", "").startswith("/smoke/login"), path
+    assert locked_ui.log_in("a horse, a batterie").status == 403
+    assert locked_ui.log_in(user="admin").status == 403
     assert locked_ui.get("/smoke").status == 302
     assert locked_ui.log_in().headers["location"] == "/"
     assert PASSWORD not in locked_ui.log.read_text()
@@ -33,7 +33,7 @@ def test_without_the_password_nothing_is_shown(locked_ui: Ui) -> None:
 
 def test_a_few_wrong_tries_and_even_the_right_password_waits(locked_ui: Ui) -> None:
     for _ in range(5):
-        assert locked_ui.log_in("wrong").status == 303
+        assert locked_ui.log_in("wrong").status == 403
     refused = locked_ui.log_in()
     assert (refused.status, 0 < int(refused.headers["retry-after"]) <= 60) == (429, True)
 

@@ -25,9 +25,9 @@ from tests.e2e.harness import (
     Runner,
     assert_recognisable,
     assert_under_ceiling,
-    until,
     write_config,
 )
+from tests.waiting import until
 
 
 @dataclass

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ from urllib.parse import urlencode
 
 import psutil
 
-from tests.e2e.harness import SMOKEPROBE, Runner, until
+from tests.e2e.harness import SMOKEPROBE, Runner
 from tests.fleet.harness import free_port
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -56,22 +58,26 @@ class Answer:
 
 @dataclass
 class Ui:
-    """A running UI. `cookie` is sent with every call once `log_in` was called."""
+    """A running UI. `cookie` is sent with every call once `log_in` was called; `tls` is what trusts it over TLS."""
 
     process: subprocess.Popen[bytes]
     port: int
     log: Path
     cookie: str = ""
+    tls: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     def call(self, method: str, path: str, body: str | None = None, **headers: str) -> Answer:
         """Ask it, by whatever Host and Origin are named; a redirect is an answer."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         own = {"Cookie": self.cookie} if self.cookie else {}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        if self.tls is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        else:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=15, context=self.tls)
         try:
             connection.request(method, path, body, {**own, **FORM, **named})
             answer = connection.getresponse()
@@ -137,7 +143,9 @@ class Ui:
 
 
 @contextmanager
-def ui_of(runner: Runner, config: Path, *arguments: str, password: str = "") -> Iterator[Ui]:
+def ui_of(
+    runner: Runner, config: Path, *arguments: str, password: str = "", tls: ssl.SSLContext | None = None
+) -> Iterator[Ui]:
     """A UI that ends with the test."""
     port, log = free_port(), runner.folder / "ui.log"
     line = [SMOKEPROBE, "ui", "--config", str(config), "--target-url", runner.target.url, "--port", str(port)]
@@ -147,7 +155,7 @@ def ui_of(runner: Runner, config: Path, *arguments: str, password: str = "") -> 
         process = subprocess.Popen(
             line, env=runner.environment(**own), cwd=runner.folder, stdin=subprocess.DEVNULL, stdout=file, stderr=file
         )
-    ui = Ui(process, port, log)
+    ui = Ui(process, port, log, tls=tls)
     try:
         assert until(lambda: ui.is_up() or process.poll() is not None)
         assert process.poll() is None, log.read_text()

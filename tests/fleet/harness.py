@@ -6,10 +6,9 @@ import json
 import signal
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from probes.safety.ledger import open_ledger
 from probes.safety.permits import Meter, Permit
 from probes.standin.process import StandIn
 from tests.e2e.harness import SMOKEPROBE, Runner, write_config
+from tests.waiting import until as until  # noqa: PLC0414 - for the fleet's tests
 
 KEY = "0123456789abcdef0123456789abcdef"
 QUICK: dict[str, Any] = {
@@ -154,13 +154,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def until(holds: Callable[[], object], timeout_s: float = 20.0) -> bool:
-    """Poll until something holds; whether it came to that."""
-    ends = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.1)
-    return True

@@ -78,6 +78,26 @@ def test_the_page_says_what_happened(page: Page, tmp_path: Path) -> None:
     assert page.get_by_role("rowheader", name="GET /api/v1/test : degraded").count() == 1
 
 
+@pytest.mark.parametrize("width", [390, 1000])
+def test_what_passed_is_folded_and_what_did_not_is_open(page: Page, width: int, tmp_path: Path) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    report = sample.report(sample.SLOW_API.outcome, 1, sample.SLOW_API, sample.HEALTH)
+    _open(page, report, tmp_path)
+    slow, health = page.locator("article").all()
+    assert slow.get_by_text("312 ms of 200 ms, too slow").is_visible()
+    assert not health.get_by_text("GET /health").is_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert health.get_by_text("GET /health").is_visible()
+
+
+def test_on_paper_nothing_is_folded(page: Page, tmp_path: Path) -> None:
+    _open(page, sample.PASSED, tmp_path)
+    page.emulate_media(media="print")
+    assert page.get_by_text("GET /health").is_visible()
+
+
 def test_a_bar_ends_where_its_time_stands_beside_the_mark_of_its_limit(page: Page, tmp_path: Path) -> None:
     _open(page, sample.report(sample.SLOW_API.outcome, 1, sample.SLOW_API, sample.HEALTH), tmp_path)
     measure = """bar => {

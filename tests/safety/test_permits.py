@@ -279,18 +279,6 @@ class TestLending:
         with pytest.raises(QuotaError, match="may still arrive"):
             meter.wait_s(*LIST_CALL)
 
-    def test_a_log_out_waits_its_spacing_even_after_a_request_that_may_still_arrive(self, clock: FakeClock) -> None:
-        meter = Meter(permit(SPACED, quota={"edge": 2}, cleanup={"edge": 1}), clock)
-        meter.over(meter.admit(*LIST_CALL), answered=False)
-        assert meter.wait_s(*LIST_CALL, cleanup=True) == pytest.approx(SPACED.hold_s)
-        clock.now += SPACED.hold_s + 1e-9
-        meter.admit(*LIST_CALL, cleanup=True)
-
-    def test_a_log_out_waits_its_spacing_after_a_browser_that_died(self, clock: FakeClock) -> None:
-        meter = Meter(permit(SPACED, quota={"edge": 2}, cleanup={"edge": 1}), clock)
-        meter.write_off(meter.lend({"edge": 1}))
-        assert meter.wait_s(*LIST_CALL, cleanup=True) == pytest.approx(SPACED.hold_s)
-
     def test_keeps_the_spacing_both_ways(self, clock: FakeClock) -> None:
         meter = Meter(permit(SPACED, quota={"edge": 3}), clock)
         ticket = meter.admit(*LIST_CALL)

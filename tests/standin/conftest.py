@@ -6,21 +6,9 @@ from probes.standin.process import StandIn
 
 
 @pytest.fixture(scope="session")
-def running_design() -> Iterator[StandIn]:
-    with StandIn("design") as target:
-        yield target
-
-
-@pytest.fixture(scope="session")
 def running_gateway() -> Iterator[StandIn]:
     with StandIn("gateway") as target:
         yield target
-
-
-@pytest.fixture
-def design(running_design: StandIn) -> StandIn:
-    running_design.reset()
-    return running_design
 
 
 @pytest.fixture

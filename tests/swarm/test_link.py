@@ -1,116 +1,15 @@
-"""What either end of a link takes and what it does not, message by message, over a line that the test holds."""
+"""What comes over a link, message by message: once, whatever was lost, late or doubled, and whoever is new."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
 
 import pytest
 
-from probes.swarm.link import (
-    HELLO_S,
-    LONGEST_NAME,
-    MOST_NAMED,
-    MOST_PENDING,
-    MOST_REMEMBERED,
-    OTHERS,
-    QUIET_S,
-    MasterLinks,
-    WorkerLink,
-)
-from probes.swarm.link_session import LONGEST_BODY, LONGEST_RESEND_S, RESEND_S, WINDOW, Inbox, Received, seal
-
-KEY = b"shared"
-Message = dict[str, Any]
-
-
-@dataclass
-class Line:
-    """A clock, and all that was sent over it: `up` with the name of the client, `down` with whom it is for."""
-
-    now: float = 1000.0
-    up: list[tuple[str, Message]] = field(default_factory=list)
-    down: list[tuple[str, Message]] = field(default_factory=list)
-    numbers: itertools.count[int] = field(default_factory=itertools.count)
-
-    def clock(self) -> float:
-        return self.now
-
-    def nonce(self) -> str:
-        return f"nonce-{next(self.numbers)}"
-
-    def worker(self, name: str = "a", key: bytes = KEY) -> WorkerLink:
-        return WorkerLink(key, lambda message: self.up.append((name, message)), self.clock, self.nonce)
-
-    def master(self, key: bytes = KEY) -> MasterLinks:
-        return MasterLinks(key, lambda name, message: self.down.append((name, message)), self.clock, self.nonce)
-
-    def carry(self, master: MasterLinks, **workers: WorkerLink) -> list[Received]:
-        """Bring everything to where it belongs until nothing more is said."""
-        received = []
-        while self.up or self.down:
-            for name, message in self.take(self.up):
-                received.append(master.receive(name, message))
-            for name, message in self.take(self.down):
-                received.append(workers[name].receive(message))
-        return [each for each in received if each]
-
-    def take(self, messages: list[tuple[str, Message]]) -> list[tuple[str, Message]]:
-        taken = list(messages)
-        messages.clear()
-        return taken
-
-
-@dataclass
-class Pair:
-    """A master and its worker `a`, with their session open."""
-
-    line: Line
-    master: MasterLinks
-    worker: WorkerLink
-
-    def carry(self) -> list[Received]:
-        return self.line.carry(self.master, a=self.worker)
-
-    def sent_up(self, kind: str = "verdict") -> Message:
-        """A post of the worker, taken off the line."""
-        self.worker.post(kind, {"n": 1})
-        return self.line.up.pop()[1]
-
-    def sent_down(self, kind: str = "permit") -> Message:
-        self.master.post("a", kind, {"n": 1})
-        return self.line.down.pop()[1]
-
-    def reasons(self, client: str = "a") -> dict[str, int]:
-        return dict(self.master.rejected.get(client, {}))
-
-
-def opened(line: Line, master: MasterLinks, worker: WorkerLink, name: str = "a") -> None:
-    worker.turn()
-    line.carry(master, **{name: worker})
-    worker.post("join", {})
-    line.carry(master, **{name: worker})
-
-
-FIRST_HELLO = seal(KEY, {"type": "hello", "worker": "nonce-0", "master": "", "challenge": "nonce-1"})
-"""What the worker of `pair` has said first."""
-
-
-@pytest.fixture
-def line() -> Line:
-    return Line()
-
-
-@pytest.fixture
-def pair(line: Line) -> Pair:
-    master, worker = line.master(), line.worker()
-    opened(line, master, worker)
-    assert master.sessions == ("a",)
-    return Pair(line, master, worker)
+from probes.swarm.link import HELLO_S, QUIET_S
+from probes.swarm.link_session import LONGEST_RESEND_S, RESEND_S, WINDOW, Inbox, Received
+from tests.swarm.link_help import FIRST_HELLO, Line, Message, Pair, opened
 
 
 def test_both_sides_post_and_acknowledge(line: Line) -> None:
@@ -217,176 +116,21 @@ def test_no_more_than_a_window_is_on_its_way(pair: Pair) -> None:
     assert pair.worker.unacknowledged == 0
 
 
-@pytest.mark.parametrize("name", ["type", "worker", "master", "direction", "number", "low", "kind", "body", "mac"])
-def test_a_post_with_any_field_altered_is_not_taken(pair: Pair, name: str) -> None:
-    ends: list[tuple[Message, Callable[[Message], Received | None]]] = [
-        (pair.sent_up(), partial(pair.master.receive, "a")),
-        (pair.sent_down(), pair.worker.receive),
-    ]
-    for message, receive in ends:
-        for altered in alterations(message, name):
-            assert receive(altered) is None, altered
-        assert receive(message), "the message as it was"
-        assert receive(message) is None
-    assert pair.reasons().keys() <= {"malformed", "direction", "session", "mac", "repeated"}
-
-
-@pytest.mark.parametrize("name", ["type", "worker", "master", "direction", "number", "mac"])
-def test_an_acknowledgement_with_any_field_altered_is_not_taken(pair: Pair, name: str) -> None:
-    pair.worker.post("verdict", {})
-    pair.worker.post("verdict", {})
-    for client, message in pair.line.take(pair.line.up):
-        pair.master.receive(client, message)
-    acks = [message for _, message in pair.line.take(pair.line.down)]
-    for altered in alterations(acks[0], name):
-        assert pair.worker.receive(altered) is None
-    assert pair.worker.unacknowledged == 2
-    for ack in acks:
-        pair.worker.receive(ack)
-    assert pair.worker.unacknowledged == 0
-
-
-def alterations(message: Message, name: str) -> list[Message]:
-    """The message with the field altered, of another type, and without it."""
-    value = message[name]
-    others: list[Any] = [None, True, 1.5, [], {}, b"x", "", "x" * 70, 0, -1, 1 << 63]
-    if isinstance(value, int):
-        others += [value + 1, str(value)]
-    else:
-        others += [
-            value[:-1],
-            value[:-1] + "é",
-            value[:-1] + "\ud800",
-            value[:-1] + ("0" if value[-1:] != "0" else "1"),
-            1,
-        ]
-    others += {"direction": ["up", "down"], "type": ["hello", "welcome", "who", "ack", "post"]}.get(name, [])
-    without = {each: value for each, value in message.items() if each != name}
-    # the type too: True == 1, and is another
-    altered = [{**message, name: other} for other in others if (type(other), other) != (type(value), value)]
-    return [*altered, without, {**message, "more": 1}]
-
-
-@pytest.mark.parametrize("name", ["type", "worker", "master", "challenge", "mac"])
-def test_an_altered_hello_is_not_answered(line: Line, name: str) -> None:
-    master, worker = line.master(), line.worker()
-    worker.turn()
-    ((_, hello),) = line.take(line.up)
-    for altered in alterations(hello, name):
-        master.receive("a", altered)
-    assert line.down == []
-    master.receive("a", hello)
-    assert len(line.down) == 1
-
-
-@pytest.mark.parametrize("name", ["type", "worker", "master", "challenge", "mac"])
-def test_an_altered_welcome_opens_nothing(line: Line, name: str) -> None:
-    master, worker = line.master(), line.worker()
-    worker.turn()
-    master.receive(*line.up.pop())
-    ((_, welcome),) = line.take(line.down)
-    for altered in alterations(welcome, name):
-        worker.receive(altered)
-    assert worker.sessions_opened == 0
-    worker.receive(welcome)
-    assert worker.sessions_opened == 1
-
-
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        None,
-        7,
-        "hello",
-        b"hello",
-        [],
-        {},
-        {"type": []},
-        {"type": "hello"},
-        {"type": "bye"},
-        {1: 2, "type": "who"},
-        {"type": "who", "worker": ""},
-        {"type": {}, "worker": 1},
-        {"type": "hello", "worker": "w" * 65, "master": "", "challenge": "c", "mac": "m"},
-    ],
-)
-def test_garbage_is_counted_and_nothing_else(pair: Pair, garbage: Any) -> None:
-    assert pair.master.receive("a", garbage) is None
-    assert pair.worker.receive(garbage) is None
-    assert pair.reasons() == pair.worker.rejected == {"malformed": 1}
-    assert pair.line.up == pair.line.down == []
-
-
-@pytest.mark.parametrize("client", [None, 7, b"a", ["a"], {}, "", "a" * 301])
-def test_a_client_may_call_itself_anything(pair: Pair, client: Any) -> None:
-    assert pair.master.receive(client, pair.sent_up()) is None
-    assert sum(pair.master.rejected.popitem()[1].values()) == 1
-
-
-def test_nothing_is_taken_back_by_who_sent_it(pair: Pair) -> None:
-    up, down = pair.sent_up(), pair.sent_down()
-    assert pair.worker.receive(up) is None
-    assert pair.master.receive("a", down) is None
-    assert pair.worker.receive({**up, "direction": "down"}) is None
-    assert pair.worker.rejected == {"direction": 1, "mac": 1}
-    pair.line.now += QUIET_S
-    pair.worker.turn()
-    ((_, hello),) = pair.line.take(pair.line.up)
-    pair.worker.receive(hello)
-    pair.master.receive("a", hello)
-    ((_, welcome),) = pair.line.take(pair.line.down)
-    pair.master.receive("a", welcome)
-    assert pair.worker.rejected["direction"] == 2
-    assert pair.reasons() == {"direction": 2}
-
-
-@pytest.mark.parametrize(("of_master", "of_worker"), [(KEY, b"other"), (b"", KEY), (KEY, b"")])
-def test_another_key_opens_nothing(line: Line, of_master: bytes, of_worker: bytes) -> None:
-    master, worker = line.master(of_master), line.worker(key=of_worker)
-    opened(line, master, worker)
-    assert (worker.sessions_opened, master.sessions, dict(master.rejected["a"])) == (0, (), {"mac": 1})
-
-
-def test_a_master_without_the_key_opens_nothing(line: Line) -> None:
-    worker = line.worker()
-    worker.turn()
-    hello = line.up.pop()[1]
-    answer = {"type": "welcome", "worker": hello["worker"], "master": "m", "challenge": hello["challenge"]}
-    worker.receive(seal(b"guess", answer))
-    assert (worker.sessions_opened, worker.rejected) == (0, {"mac": 1})
-
-
-def test_both_may_do_without_a_key(line: Line) -> None:
-    master, worker = line.master(b""), line.worker(key=b"")
-    opened(line, master, worker)
-    assert master.sessions == ("a",)
-
-
-def test_what_one_worker_wrote_counts_for_no_other(line: Line) -> None:
-    master, a, b = line.master(), line.worker("a"), line.worker("b")
-    opened(line, master, a, "a")
-    opened(line, master, b, "b")
-    a.post("verdict", {"of": "a"})
-    b.post("verdict", {"of": "b"})
-    (_, of_a), (_, of_b) = line.take(line.up)
-    assert master.receive("b", of_a) is None
-    assert master.receive("b", {**of_a, "worker": of_b["worker"], "master": of_b["master"]}) is None
-    assert dict(master.rejected["b"]) == {"session": 1, "mac": 1}
-    assert master.post("a", "permit", {})
-    ((_, permit),) = line.take(line.down)[-1:]
-    assert b.receive(permit) is None
-    assert b.rejected == {"session": 1}
-
-
-def test_a_worker_that_is_given_another_name_receives_nothing_twice(pair: Pair) -> None:
-    """Whoever sits between the two can do that, but no more than that, and no longer than it sits there."""
-    permit = pair.sent_down()
-    assert pair.worker.receive(permit)
+def known_as_b(pair: Pair) -> Message:
+    """The worker is called `b` from now on; what it heard while it was `a`."""
+    heard = pair.sent_down()
+    assert pair.worker.receive(heard)
     pair.line.up.clear()
     pair.line.now += QUIET_S
     pair.worker.turn()
     pair.master.receive("b", pair.line.up.pop()[1])
     pair.worker.receive(pair.line.down.pop()[1])
+    return heard
+
+
+def test_a_worker_that_is_given_another_name_receives_nothing_twice(pair: Pair) -> None:
+    """Whoever sits between the two can do that, but no more than that, and no longer than it sits there."""
+    permit = known_as_b(pair)
     assert pair.worker.sessions_opened == 2
     assert pair.master.receive("b", pair.sent_up())
     assert pair.master.sessions == ("b",)
@@ -403,13 +147,7 @@ def test_a_worker_that_is_given_another_name_receives_nothing_twice(pair: Pair) 
 
 
 def test_a_worker_returns_to_no_session_that_it_has_left(pair: Pair) -> None:
-    permit = pair.sent_down()
-    assert pair.worker.receive(permit)
-    pair.line.up.clear()
-    pair.line.now += QUIET_S
-    pair.worker.turn()
-    pair.master.receive("b", pair.line.up.pop()[1])
-    pair.worker.receive(pair.line.down.pop()[1])
+    permit = known_as_b(pair)
     pair.line.now += QUIET_S
     pair.worker.turn()
     pair.carry()
@@ -577,96 +315,6 @@ def test_a_forgotten_worker_opens_a_new_session_and_nothing_comes_twice(pair: Pa
     assert pair.worker.unacknowledged == 0
     pair.master.post("a", "permit", {"id": "new"})
     assert [received.body for received in pair.carry()] == [{"id": "new"}]
-
-
-@pytest.mark.parametrize(
-    "make", [lambda pair: pair.worker.post, lambda pair: lambda *args: pair.master.post("a", *args)]
-)
-def test_what_is_too_long_is_refused_where_it_is_posted(pair: Pair, make: Callable[[Pair], Any]) -> None:
-    post = make(pair)
-    for kind, body in [("", {}), ("k" * 61, {}), ("k", {"x": "x" * LONGEST_BODY}), ("k", {"x": float("nan")})]:
-        with pytest.raises(ValueError, match=r".+"):
-            post(kind, body)
-    with pytest.raises(TypeError):
-        post("k", {"x": object()})
-    assert pair.line.up == pair.line.down == []
-    post("k", {"x": "x" * (LONGEST_BODY - len('{"x": ""}'))})
-    assert len(pair.carry()) == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("body", "{"),
-        ("body", "[]"),
-        ("body", '"text"'),
-        ("body", "[" * 100_000),
-        ("body", " " * LONGEST_BODY + "{}"),
-        ("number", WINDOW + 2),
-        ("low", 3),
-    ],
-)
-def test_what_even_a_holder_of_the_key_may_not_write(pair: Pair, name: str, value: str | int) -> None:
-    post = pair.sent_up()
-    key = pair.worker._session._key  # type: ignore[union-attr]  # noqa: SLF001 - it is open; nobody else has its key
-    del post["mac"]
-    assert post["low"] == post["number"] == 2
-    assert pair.master.receive("a", seal(key, {**post, name: value})) is None
-    assert pair.reasons() == {"malformed": 1}
-    assert pair.line.down == []
-    assert pair.master.receive("a", seal(key, post))
-
-
-def test_a_flood_of_hellos_fills_no_memory_and_ends_no_session(pair: Pair) -> None:
-    first = pair.line.worker("first")
-    first.turn()
-    pair.line.carry(pair.master, first=first)
-    for number in range(3 * MOST_PENDING):
-        pair.master.receive(
-            f"flood-{number}", seal(KEY, {"type": "hello", "worker": f"w{number}", "master": "", "challenge": "c"})
-        )
-    pair.line.down.clear()
-    assert len(pair.master._pending) == MOST_PENDING  # noqa: SLF001 - that memory is bounded shows nowhere else
-    pair.worker.post("verdict", {})
-    assert [received.first for received in pair.carry()] == [False]
-    first.post("join", {})  # it was pushed out, so it asks again
-    pair.line.carry(pair.master, first=first)
-    pair.line.now += HELLO_S
-    first.turn()
-    pair.line.carry(pair.master, first=first)
-    first.turn()
-    assert [received.kind for received in pair.line.carry(pair.master, first=first)] == ["join"]
-    assert pair.master.sessions == ("a", "first")
-
-
-def test_of_workers_that_are_gone_only_so_many_are_remembered(line: Line) -> None:
-    master, lasting = line.master(), line.worker("b")
-    opened(line, master, lasting, "b")
-    for number in range(MOST_REMEMBERED + 5):
-        opened(line, master, line.worker())
-        if number == MOST_REMEMBERED - 5:
-            master.forget("b")
-            lasting.post("verdict", {})
-            line.carry(master, b=lasting)
-            line.now += HELLO_S
-            opened(line, master, lasting, "b")
-    assert lasting._nonce in master._inboxes  # noqa: SLF001 - what is newest stays
-    assert len(master._inboxes) == MOST_REMEMBERED  # noqa: SLF001 - that memory is bounded shows nowhere else
-    assert (set(master.sessions), master._pending) == ({"a", "b"}, {})  # noqa: SLF001 - the same
-
-
-def test_the_count_of_what_was_rejected_is_bounded_and_fit_to_print() -> None:
-    master = Line().master()
-    master.receive("evil\x1b[2J\n\u202e" + "x" * 100, {})
-    (name,) = master.rejected
-    assert name == "evil?[2J??" + "x" * 50
-    assert len(name) == LONGEST_NAME
-    for number in range(1000):
-        master.receive(f"client-{number}", {})
-        master.receive({"number": number}, {})
-    assert len(master.rejected) <= MOST_NAMED
-    assert sum(sum(reasons.values()) for reasons in master.rejected.values()) == 2001
-    assert master.rejected[OTHERS]["malformed"] > 900
 
 
 def test_a_message_outlives_a_round_trip_through_json(pair: Pair) -> None:

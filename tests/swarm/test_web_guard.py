@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from probes.errors import ConfigError
-from probes.swarm.web_door import Door, Inside, Tries, door, has_token
+from probes.swarm.web_door import Door, Inside, Tries, door_of, has_token
 from probes.swarm.web_guard import SameOrigin
 
 HOST = "127.0.0.1:8090"
@@ -107,8 +107,19 @@ def test_answers_are_hardened() -> None:
     assert dict(ask(path="/assets/x.js")[1])["Cache-Control"] == "max-age=9"
 
 
+def test_where_locust_opens_no_web_ui_there_is_no_door() -> None:
+    for name in ("headless", "worker"):
+        assert door_of(Namespace(**{"headless": False, "worker": False, name: True}), {}) is None
+
+
 def options(host: str = "127.0.0.1", *, web_login: bool = False) -> Namespace:
-    return Namespace(web_host=host, web_login=web_login)
+    return Namespace(headless=False, worker=False, web_host=host, web_login=web_login, tls_cert="", tls_key="")
+
+
+def door(options: Namespace, environ: dict[str, str]) -> Door:
+    found = door_of(options, environ)
+    assert found is not None
+    return found
 
 
 LONG = "a horse, a battery"

@@ -3,6 +3,13 @@
 
 const EVERY_MS = 2000;
 const WORST = ["failed", "throttled", "error", "degraded", "no data", "skipped", "passed"];
+const REJECTED = {
+  mac: "without our key",
+  session: "of a session that we do not know",
+  repeated: "a message that came before",
+  direction: "a message of our own",
+  malformed: "not readable",
+};
 const byId = (id) => document.getElementById(id);
 const css = (outcome) => (outcome === "no data" ? "none" : outcome);
 
@@ -36,6 +43,7 @@ function keep(parent, items, make, change) {
   while (parent.children.length > items.length) parent.lastElementChild.remove();
 }
 
+const times = (count) => (count === 1 ? "once" : `${count} times`);
 const took = (value) => (value < 0.0995 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`);
 
 function span(value) {
@@ -47,16 +55,18 @@ function span(value) {
 const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 function showRun(element, run) {
-  setState(element, run.outcome);
-  const text = `${run.outcome} at ${clock(run.at)}`;
-  element.title = run.detail ? `${text}: ${run.detail}` : text;
-  write(element.firstElementChild, text);
+  const lasted = run.duration_s ? `, took ${took(run.duration_s)}` : "";
+  write(element, `${clock(run.at)} ${run.outcome}${lasted}${run.detail && `: ${run.detail}`}`);
 }
 
-function newRun() {
-  const element = made("li");
-  element.append(made("span", "", "hidden"));
-  return element;
+function showRuns(element, cell) {
+  const marks = element.querySelector(".runs");
+  marks.hidden = cell.runs.length === 0;
+  keep(marks, cell.runs, () => made("li"), (mark, run) => setState(mark, run.outcome));
+  const told = element.querySelector("details");
+  told.hidden = marks.hidden;
+  write(told.firstElementChild, cell.runs.length > 1 ? `Last ${cell.runs.length} runs` : "Only run so far");
+  keep(told.lastElementChild, cell.runs.toReversed(), () => made("li"), showRun);
 }
 
 function showCell(element, cell) {
@@ -67,10 +77,7 @@ function showCell(element, cell) {
   const lasted = cell.duration_s ? `, took ${took(cell.duration_s)}` : "";
   const when = last && cell.age_s !== null ? `${clock(last.at)}, ${span(cell.age_s)} ago${lasted}` : "not run yet";
   write(element.querySelector(".when"), when);
-  const runs = element.querySelector(".runs");
-  runs.setAttribute("aria-label", `Last runs of ${cell.check}, oldest first`);
-  runs.hidden = cell.runs.length === 0;
-  keep(runs, cell.runs, newRun, showRun);
+  showRuns(element, cell);
   const reason = cell.outcome === "passed" || !last ? "" : cell.reason;
   write(element.querySelector(".reason"), reason);
 }
@@ -101,16 +108,20 @@ function showLimit(element, limit) {
   );
 }
 
+function until(pause) {
+  if (pause.remaining_s === null) return "until somebody resumes it";
+  const day = pause.remaining_s > 64800 ? { weekday: "short" } : {};
+  const ends = new Date(Date.now() + 1000 * pause.remaining_s).toLocaleTimeString([], { ...day, hour: "2-digit", minute: "2-digit" });
+  return `until ${ends}, another ${span(pause.remaining_s)}`;
+}
+
 function showPauses(board) {
   const byHand = board.pauses.some((pause) => pause.by === "hand");
-  const form = document.querySelector("form[data-action=pause], form[data-action=resume]");
-  form.dataset.action = byHand ? "resume" : "pause";
-  form.action = `/smoke/${form.dataset.action}`;
+  const form = byId("pause");
+  form.action = byHand ? "/smoke/resume" : "/smoke/pause";
+  form.querySelector("label").hidden = byHand;
   write(form.querySelector("button"), byHand ? "Resume probing" : "Pause probing"); // one button, so that it keeps the focus
-  const texts = board.pauses.map((pause) => {
-    const until = pause.remaining_s === null ? "until resumed" : `for another ${span(pause.remaining_s)}`;
-    return pause.by === "hand" ? `All probing on this ledger: ${pause.why}, ${until}.` : `By the target: ${pause.why}, ${until}.`;
-  });
+  const texts = board.pauses.map((pause) => `Paused by ${pause.by === "hand" ? "hand" : "the target"} ${until(pause)}: ${pause.why}.`);
   keep(byId("pauses"), texts, () => made("li"), write);
 }
 
@@ -119,7 +130,7 @@ function showWorkers(board) {
   const workers = board.workers.map((each) => `${each.client} in ${each.region}${each.verified || each.region === "local" ? "" : " (unverified)"}, heard ${span(each.heard_s)} ago`);
   keep(byId("workers"), workers.length ? workers : ["No worker has joined."], () => made("li"), write);
   const rejected = Object.entries(board.rejected).flatMap(([client, reasons]) =>
-    Object.entries(reasons).map(([reason, count]) => `${client.slice(0, 60)}: ${reason}, ${count} times`),
+    Object.entries(reasons).map(([reason, count]) => `${client.slice(0, 60)}: ${REJECTED[reason] ?? reason}, ${times(count)}`),
   );
   keep(byId("rejected"), rejected.length ? rejected : ["None."], () => made("li"), write);
 }
@@ -167,7 +178,7 @@ async function send(form) {
 }
 
 document.addEventListener("submit", (event) => {
-  if (event.target.dataset.action === "logout") return;
+  if (event.target.action.endsWith("/logout")) return;
   event.preventDefault();
   send(event.target).catch(look);
 });

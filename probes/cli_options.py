@@ -1,0 +1,71 @@
+"""The options that several commands share, and how help shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from probes.options import ENVIRONMENT
+
+Env = Annotated[
+    str,
+    typer.Option(envvar=ENVIRONMENT["env"], help="Environment: config/NAME.yaml here, or as shipped.", metavar="NAME"),
+]
+Config = Annotated[
+    str, typer.Option(envvar=ENVIRONMENT["config"], help="A configuration file, instead of --env.", metavar="FILE")
+]
+TargetUrl = Annotated[
+    str,
+    typer.Option(
+        envvar=ENVIRONMENT["target_url"],
+        help="Another target for the same configuration; credentials go to listed hosts only.",
+        metavar="URL",
+    ),
+]
+Region = Annotated[
+    str, typer.Option(envvar=ENVIRONMENT["region"], help="Region that this run speaks for.", metavar="NAME")
+]
+StateDir = Annotated[
+    str,
+    typer.Option(
+        envvar=ENVIRONMENT["state_dir"],
+        help="Where ledger and open sessions are kept; by default ~/.local/state/smokeprobe.",
+        metavar="DIR",
+        show_default=False,
+    ),
+]
+Share = Annotated[
+    str, typer.Option(envvar=ENVIRONMENT["share"], help="Share of the ceiling to draw on.", metavar="NAME")
+]
+Port = Annotated[int, typer.Option(help="The port on which the master listens.", metavar="PORT", min=1, max=65535)]
+NoBrowser = Annotated[
+    bool, typer.Option("--no-browser", envvar=ENVIRONMENT["no_browser"], help="Leave out what needs a browser.")
+]
+
+
+class QuietHelp(TyperGroup):
+    """Commands whose help says of a flag, which takes nothing, nothing of what it takes.
+
+    Its types are Click's, which some versions of Typer have a copy of.
+    """
+
+    def get_params(self, ctx: Any) -> Any:
+        """The options of the group itself."""
+        return _quiet(super().get_params(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """One of its commands."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            _quiet(command.get_params(ctx))
+        return command
+
+
+def _quiet(params: Iterable[Any]) -> Iterable[Any]:
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
