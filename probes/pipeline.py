@@ -31,6 +31,11 @@ def encode(verdict: Verdict) -> dict[str, Any]:
     return dict(_VERDICT.dump_python(verdict, mode="json"))
 
 
+def encode_briefly(verdict: Verdict) -> str:
+    """A verdict as JSON without what is as by default; `decode` reads that too."""
+    return _VERDICT.dump_json(verdict, exclude_defaults=True).decode()
+
+
 def decode(message: Mapping[str, Any]) -> Verdict:
     """The inverse of `encode`. Raises pydantic's ValidationError for anything else."""
     return _VERDICT.validate_python(message)
