@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -32,8 +33,8 @@ def encode(verdict: Verdict) -> dict[str, Any]:
 
 
 def encode_briefly(verdict: Verdict) -> str:
-    """A verdict as JSON without what is as by default; `decode` reads that too."""
-    return _VERDICT.dump_json(verdict, exclude_defaults=True).decode()
+    """A verdict as JSON, in ASCII and without what is as by default; `decode` reads that too."""
+    return json.dumps(_VERDICT.dump_python(verdict, mode="json", exclude_defaults=True), separators=(",", ":"))
 
 
 def decode(message: Mapping[str, Any]) -> Verdict:

@@ -72,7 +72,10 @@ def open_store(state_dir: Path, url: str, target: str) -> Store:
 def _in_file(path: Path, target: str) -> Store:
     def connect() -> sqlite3.Connection:
         uri = f"{path.as_uri()}?mode=rw"
-        return sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        with contextlib.suppress(sqlite3.Error):  # what is wrong with it is wrong with the next statement too
+            db.execute("PRAGMA journal_mode = WAL")
+        return db
 
     engine = sa.create_engine("sqlite://", creator=connect, poolclass=NullPool)
     return Store(engine.execution_options(schema_translate_map={SCHEMA: None}), str(path), target, path)
@@ -185,25 +188,39 @@ class Store:
         """See that the tables are there, and are those that we know."""
         if self._path is not None:
             make_private(self._path)
-            with self._engine.connect() as connection:
-                _use_wal(connection)
-        with self._begun(writes=True) as connection:
-            schema = SCHEMA if self._path is None else None
-            if schema:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-            there = sa.inspect(connection)
-            if not there.has_table(VERSIONS.name, schema=schema):
-                if schema and not there.has_schema(schema):
-                    connection.execute(sa.schema.CreateSchema(schema))
-                TABLES.create_all(connection, checkfirst=False)
-                connection.execute(sa.insert(VERSIONS).values(version=VERSION))
-            version = connection.execute(sa.select(VERSIONS.c.version)).scalar()
+        with self._begun(writes=False) as connection:
+            version = self._version(connection)
+        if version is None:
+            with self._begun(writes=True) as connection:
+                version = self._made(connection)
         if version != VERSION:
             raise StoreError(
                 f"The history in {self.place} is of version {version}, this program knows version {VERSION}.",
                 "Run the version of this program that wrote it, or give this one a history of its own.",
             )
         self._prepared = True
+
+    @property
+    def _schema(self) -> str | None:
+        return SCHEMA if self._path is None else None
+
+    def _version(self, connection: sa.Connection) -> int | None:
+        if not sa.inspect(connection).has_table(VERSIONS.name, schema=self._schema):
+            return None
+        return connection.execute(sa.select(VERSIONS.c.version)).scalar()
+
+    def _made(self, connection: sa.Connection) -> int:
+        """Make the tables, unless somebody else has just done so; returns their version."""
+        if self._schema:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        there = self._version(connection)
+        if there is not None:
+            return there
+        if self._schema and not sa.inspect(connection).has_schema(self._schema):
+            connection.execute(sa.schema.CreateSchema(self._schema))
+        TABLES.create_all(connection, checkfirst=False)
+        connection.execute(sa.insert(VERSIONS).values(version=VERSION))
+        return VERSION
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -224,12 +241,6 @@ class Store:
 
 class _RefusedError(StoreError):
     """Nothing is wrong with the database, but with what it was to take."""
-
-
-def _use_wal(connection: sa.Connection) -> None:
-    """The file remembers it. Whoever finds it locked leaves it to the other, who is about to do the same."""
-    with contextlib.suppress(DBAPIError):
-        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
 
 def _storable(text: str) -> str:
