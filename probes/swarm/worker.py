@@ -190,7 +190,7 @@ class WorkerSession:
 
     def _offer(self, tick: str, check: str) -> None:
         """An offer is taken up by the user of its check; one that is too late by then is denied when it asks."""
-        if check in self._offers:
+        if check in self._offers and not self._ending:
             self._offers[check].put(tick)
 
 
