@@ -30,7 +30,7 @@ test-tools: ## what the slow tests need of Debian; installed when root
 	@dpkg -s $(TEST_TOOLS) >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends $(TEST_TOOLS); }
 
 .PHONY: bench bench-tools
-bench: setup ## measurements against their goals; only some: BENCH="wire memory"; kept in docs/benchmarks.md: BENCH=--write
+bench: setup ## measurements against their goals; only some: BENCH="wire memory"; kept in docs/performance.md: BENCH=--write
 	@$(BIN)/python -m tests.bench $(BENCH)
 
 bench-tools: test-tools ## what the measurements need besides: the peer from npm

@@ -17,6 +17,7 @@ from probes.errors import RefusedError
 from probes.model import LOCAL
 from probes.safety.guard import Guard, GuardRules, check_headers, counted_as, host_listed, parse_url
 from probes.safety.limits import RateLimit, share_slots
+from probes.share_rules import OwnedShare, fit_problems, owned_shares, share_problems, sources
 
 DAY_S = 86400.0
 
@@ -26,7 +27,7 @@ AnyCheck = Check[Any]
 
 @dataclass(frozen=True, slots=True)
 class LimitPlan:
-    """One limit: requests in its worst window, by one run and by all checks at their intervals."""
+    """One limit: requests in its worst window, by one run and by all checks at their intervals, in all regions."""
 
     limit: RateLimit
     run: int
@@ -39,20 +40,25 @@ class LimitPlan:
 
 @dataclass(frozen=True, slots=True)
 class DayPlan:
-    """What a day at the configured intervals costs the target when all is well, from one region."""
+    """What a day at the configured intervals costs the target when all is well, from so many regions together."""
 
     requests: float
     bytes: float
     logins: float
+    regions: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The whole sum; `control` is what others are asked where the target does not answer, host by host."""
+    """The whole sum; `control` is what others are asked where the target does not answer, host by host.
+
+    `owners` says who draws on which share, and how much room it has for each limit that is no spacing.
+    """
 
     limits: tuple[LimitPlan, ...]
     day: DayPlan
     control: tuple[LimitPlan, ...] = ()
+    owners: tuple[OwnedShare, ...] = ()
 
 
 def make_plan(settings: Settings, checks: Mapping[str, AnyCheck]) -> Plan:
@@ -62,11 +68,11 @@ def make_plan(settings: Settings, checks: Mapping[str, AnyCheck]) -> Plan:
         LimitPlan(
             limit=limit,
             run=sum(_worst(check, limit) for check in enabled),
-            continuous=_continuous(settings, enabled, limit),
+            continuous=_continuous(settings, enabled, limit) * sources(settings, limit),
         )
         for limit in settings.rate_limits
     )
-    return Plan(limits, _day(settings, enabled), tuple(_control(settings, enabled)))
+    return Plan(limits, _day(settings, enabled), tuple(_control(settings, enabled)), owned_shares(settings))
 
 
 def _control(settings: Settings, checks: list[AnyCheck]) -> Iterator[LimitPlan]:
@@ -91,8 +97,9 @@ def worst_of(plans: Sequence[Plan]) -> Plan:
     requests, size = max(day.requests for day in days), max(day.bytes for day in days)
     return Plan(
         _worst_limits(item for plan in plans for item in plan.limits),
-        DayPlan(requests, size, max(day.logins for day in days)),
+        DayPlan(requests, size, max(day.logins for day in days), days[0].regions),
         _worst_limits(item for plan in plans for item in plan.control),
+        plans[0].owners,
     )
 
 
@@ -131,20 +138,21 @@ def _ticks(settings: Settings, check: AnyCheck, window_s: float) -> int:
 
 def _day(settings: Settings, checks: list[AnyCheck]) -> DayPlan:
     requests = size = logins = 0.0
+    regions = max(1, sum(len(master.regions) for master in settings.masters.values()))
     for check in checks:
-        a_day = DAY_S / settings.every(check.options)
+        a_day = regions * DAY_S / settings.every(check.options)
         calls = check.calls()
         requests += a_day * sum(call.times for call in calls)
         size += a_day * sum(call.times * call.size for call in calls)
         if check.account:
             logins += a_day * check.logins
-    return DayPlan(requests, size, logins)
+    return DayPlan(requests, size, logins, regions)
 
 
 def problems_of(settings: Settings, checks: Mapping[str, AnyCheck], share: str, region: str) -> Iterator[str]:
     """Everything that keeps this configuration from being run safely, one line each."""
     enabled = {name: check for name, check in checks.items() if _runs(settings, check)}
-    yield from _share_problems(settings, share)
+    yield from share_problems(settings, share)
     yield from _region_problems(settings, region)
     yield from _credential_problems(settings, enabled)
     yield from _exception_problems(settings, enabled)
@@ -152,13 +160,6 @@ def problems_of(settings: Settings, checks: Mapping[str, AnyCheck], share: str, 
     yield from _ceiling_problems(settings, enabled, share)
     if settings.control:
         yield from _control_problems(settings, settings.control, enabled)
-
-
-def _share_problems(settings: Settings, share: str) -> Iterator[str]:
-    if share not in settings.shares:
-        yield f"shares: there is no share {share!r}; one of {', '.join(settings.shares)}"
-    if (total := sum(settings.shares.values())) > 1.0 + 1e-9:
-        yield f"shares: add up to {100 * total:.0f}%; at most 100%"
 
 
 def _region_problems(settings: Settings, region: str) -> Iterator[str]:
@@ -204,17 +205,19 @@ def _time_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> Iterat
 
 
 def _ceiling_problems(settings: Settings, checks: Mapping[str, AnyCheck], share: str) -> Iterator[str]:
-    fraction = settings.shares.get(share, 1.0)
     plan = make_plan(settings, checks)
+    owned = settings.shares.get(share)
     for item in plan.limits:
         if item.limit.spaced:
             continue  # spaced requests wait for each other, so they fit whatever the number; `_spacing_problems`
-        room = share_slots(item.limit, fraction)
+        room = share_slots(item.limit, owned.part_of(item.limit)) if owned else item.limit.slots
         if item.run > room:
             yield _too_many(item, item.run, f"one run needs up to {item.run}", f"the share {share!r} has {room}")
         if item.continuous > item.limit.ceiling:
             need = f"all checks at their intervals need up to {item.continuous}"
             yield _too_many(item, item.continuous, need, f"the ceiling is {item.limit.ceiling}")
+    needs = {limit: _continuous(settings, list(checks.values()), limit) for limit in settings.rate_limits}
+    yield from fit_problems(settings, needs)
     yield from _spacing_problems(settings, plan)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from probes.checks.registry import build_checks, kinds_for
-from probes.config.load import variants
+from probes.checks.registry import build_checks, load_timetable
 from probes.config.units import show_duration
 from probes.errors import ConfigError
 from probes.options import RunOptions
@@ -18,7 +17,7 @@ def validate_plan(options: RunOptions) -> Plan:
     source = options.source
     problems: list[str] = []
     plans: list[Plan] = []
-    for name, settings in variants(source, kinds_for):
+    for name, settings in load_timetable(source).everywhere():
         checks = build_checks(settings, source.path)
         found = problems_of(settings, checks, options.share, options.region)
         problems += [f"{line} (with {name})" if name and line not in problems else line for line in found]
@@ -43,11 +42,26 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         console.print(table)
     if not plan.limits:
         console.print("No limits are configured: nothing holds the number of requests but the intervals.")
+    if len(plan.owners) > 1:
+        _print_owners(plan, console)
     day = plan.day
+    regions = "one region" if day.regions == 1 else f"{day.regions} regions"
     console.print(
-        f"A day at these intervals, from one region: about {day.requests:,.0f} requests, {day.bytes / 2**20:,.1f} MiB, "
+        f"A day at these intervals, from {regions}: about {day.requests:,.0f} requests, {day.bytes / 2**20:,.1f} MiB, "
         f"{day.logins:,.0f} logins."
     )
+
+
+def _print_owners(plan: Plan, console: Console) -> None:
+    table = Table(title="Who draws on it, and how many requests in a window each may send", title_justify="left")
+    table.add_column("who")
+    table.add_column("share")
+    names = [item.limit.name for item in plan.limits if not item.limit.spaced]
+    for name in names:
+        table.add_column(name, justify="right")
+    for owned in plan.owners:
+        table.add_row(owned.owner, owned.share, *(str(owned.room[name]) for name in names))
+    console.print(table)
 
 
 def _share(item: LimitPlan, requests: int) -> str:

@@ -219,7 +219,10 @@ def test_validate_refuses_what_does_not_fit(tmp_path: Path) -> None:
         ),
         (("--env", "production", "--target-url", "https://example.org"), "passwords go nowhere else"),
         (("--env", "production", "--region", "mars"), "regions: 'mars' is not one of"),
-        (("--env", "production", "--share", "none"), "shares: there is no share 'none'; one of adhoc, scheduled"),
+        (
+            ("--env", "production", "--share", "none"),
+            "shares: there is no share 'none'; one of adhoc, us-east-1, us-west-2, eu-west-1",
+        ),
         (("--env", "local", "--target-url", "nonsense"), "--target-url: 'nonsense' is not a target"),
     ],
 )

@@ -17,7 +17,7 @@ from probes.checks.health import HealthCheck
 from probes.checks.homepage import HomepageCheck
 from probes.checks.http import HttpCheck
 from probes.checks.login import LoginCheck
-from probes.config.load import Source, load
+from probes.config.load import Source, Timetable, load
 from probes.config.models import Settings
 from probes.errors import ConfigError
 
@@ -53,9 +53,18 @@ def load_settings(source: Source) -> Settings:
     return load(source, kinds_for)
 
 
+def load_timetable(source: Source) -> Timetable:
+    """The same for whoever runs all day."""
+    return Timetable(source, kinds_for)
+
+
 def build_checks(settings: Settings, source: Path) -> dict[str, AnyCheck]:
     """Every check of a configuration by its name, in its order."""
-    classes = check_classes(tuple(source.parent / name for name in settings.extensions))
+    return checks_of(settings, check_classes(tuple(source.parent / name for name in settings.extensions)))
+
+
+def checks_of(settings: Settings, classes: Mapping[str, type[AnyCheck]]) -> dict[str, AnyCheck]:
+    """The same where the classes of all kinds are there."""
     return {name: classes[options.kind](name, options, settings) for name, options in settings.checks.items()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,25 +52,43 @@ def config_path(env: str, config: str) -> Path:
     raise ConfigError(f"There is no environment {env!r}: no {here} here, and shipped are {known}.")
 
 
+class Timetable:
+    """A configuration as it holds in one region, whatever the hour: read once, so that nothing changes meanwhile."""
+
+    def __init__(self, source: Source, kinds_for: KindsFor) -> None:
+        """Raises ConfigError with every mistake, each with file, line, path and what would be right."""
+        self._document, self._kinds = _read(source, kinds_for)
+        self._base = _without_mistakes(self._document, self._kinds)
+        self._region = source.region
+        self._laid: dict[tuple[int, ...], Settings] = {(): self._base}
+
+    def at(self, moment: dt.datetime) -> Settings:
+        """The settings at a moment: the same object as long as no override begins or ends."""
+        overrides = enumerate(self._base.overrides)
+        return self._with(tuple(n for n, override in overrides if applies(override, self._region, moment)))
+
+    def all_day(self) -> Iterator[tuple[str, Settings]]:
+        """Every settings that can hold in this region, each with the names of its overrides."""
+        for numbers in holding_together(self._base, (self._region,)):
+            yield _names(numbers), self._with(numbers)
+
+    def everywhere(self) -> Iterator[tuple[str, Settings]]:
+        """The same without overrides, and in all regions: for a plan's worst case."""
+        yield "", self._base
+        for numbers in holding_together(self._base):
+            if numbers:
+                yield _names(numbers), self._with(numbers)
+
+    def _with(self, numbers: tuple[int, ...]) -> Settings:
+        """The settings with these overrides. Raises ConfigError where they contradict each other."""
+        if numbers not in self._laid:
+            self._laid[numbers] = _with_overrides(self._document, self._kinds, self._base, numbers)
+        return self._laid[numbers]
+
+
 def load(source: Source, kinds_for: KindsFor, now: dt.datetime | None = None) -> Settings:
-    """Load and validate a configuration as it holds in a region now.
-
-    Raises ConfigError with every mistake, each with file, line, path and what would be right.
-    """
-    document, kinds = _read(source, kinds_for)
-    settings = _without_mistakes(document, kinds)
-    moment = now or dt.datetime.now(dt.UTC)
-    holding = tuple(n for n, override in enumerate(settings.overrides) if applies(override, source.region, moment))
-    return _with_overrides(document, kinds, settings, holding)
-
-
-def variants(source: Source, kinds_for: KindsFor) -> Iterator[tuple[str, Settings]]:
-    """The configuration without overrides, and with all that can hold at once, by name: for a plan's worst case."""
-    document, kinds = _read(source, kinds_for)
-    base = _without_mistakes(document, kinds)
-    yield "", base
-    for numbers in holding_together(base):
-        yield _names(numbers), _with_overrides(document, kinds, base, numbers)
+    """Load and validate a configuration as it holds in a region now. Raises ConfigError with every mistake."""
+    return Timetable(source, kinds_for).at(now or dt.datetime.now(dt.UTC))
 
 
 def _read(source: Source, kinds_for: KindsFor) -> tuple[Document, Kinds]:
@@ -189,8 +207,8 @@ def _holds_at(override: Override, moment: dt.datetime) -> bool:
     return begin <= time < end if begin <= end else (time >= begin or time < end)
 
 
-def holding_together(settings: Settings) -> Iterator[tuple[int, ...]]:
-    """Every set of overrides that can hold at one moment in one region, by their numbers.
+def holding_together(settings: Settings, regions: Iterable[str] = ()) -> Iterator[tuple[int, ...]]:
+    """Every set of overrides that can hold at one moment in one of these regions (in any, if none), by their numbers.
 
     Which hold changes only where one begins or ends, and with daylight saving: so those times are tried, twice a
     month for a year.
@@ -204,9 +222,11 @@ def holding_together(settings: Settings) -> Iterator[tuple[int, ...]]:
         for day in (1, 15)
     ]
     at_times = {tuple(n for n, o in enumerate(overrides) if _holds_at(o, moment)) for moment in moments}
-    regions = sorted({"", *settings.regions, *(region for o in overrides for region in o.regions)})
-    found = {tuple(n for n in numbers if _holds_in(overrides[n], region)) for numbers in at_times for region in regions}
-    yield from sorted(found - {()})
+    anywhere = {"", *settings.regions, *(region for override in overrides for region in override.regions)}
+    tried = tuple(regions) or sorted(anywhere)
+    yield from sorted(
+        {tuple(n for n in numbers if _holds_in(overrides[n], region)) for numbers in at_times for region in tried}
+    )
 
 
 def _overlay(document: Document, number: int, override: Override) -> Document:

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from probes.config.units import Duration, Fraction, PositiveDuration, Rate, show_duration, shown
+from probes.config.shares import ADHOC, Master, Share, ShareOptions
+from probes.config.units import Duration, PositiveDuration, Rate, show_duration, shown
 from probes.config.vantage import VARIABLE, Control, RegionProof
 from probes.errors import RefusedError
 from probes.safety.guard import parse_url, split_host
@@ -279,7 +280,11 @@ class Settings(Strict):
     region_proofs: dict[Name, RegionProof] = {}
     control: Control | None = None
     run: Run = Run()
-    shares: dict[Name, Fraction] = {"adhoc": 1.0}
+    ledger: Literal["machine", "database"] = (
+        "machine"  # where those who draw on it count: each machine its own, or all in one
+    )
+    shares: dict[Name, ShareOptions] = {ADHOC: Share(part=1.0)}
+    masters: dict[Name, Master] = {}
     limits: dict[Name, LimitOptions] = {}
     safety: Safety = Safety()
     throttled_when: tuple[Refusal, ...] = ()

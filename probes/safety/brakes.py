@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from probes.errors import PausedError
 from probes.safety.ledger import Authority, Ledger
-from probes.safety.limits import RateLimit
+from probes.safety.limits import RateLimit, covering
 
 
 class LedgerBrakes:
@@ -25,12 +25,12 @@ class LedgerBrakes:
 
     def asked_to_slow_down(self, method: str, path: str, seconds: float) -> None:
         """A call was throttled: nothing but log-outs on any limit that covers it, under whatever permit, until then."""
-        limits = [limit for limit in self._limits if limit.covers_call(method, path)]
+        limits = covering(self._limits, method, path)
         self._ledger.back_off(self._target, limits, seconds, f"the target asked to slow down for {seconds:.0f} s")
 
     def limit_seen(self, method: str, path: str, requests_per_window: int) -> None:
         """A live header speaks of the limit that names this call most exactly; it can only lower the ceiling."""
-        covering = [limit for limit in self._limits if limit.covers_call(method, path)]
-        exact = [limit for limit in covering if any(call.path == path for call in limit.covers)]
-        for limit in (exact or covering)[:1]:
+        limits = covering(self._limits, method, path)
+        exact = tuple(limit for limit in limits if any(call.path == path for call in limit.covers))
+        for limit in (exact or limits)[:1]:
             self._ledger.observe(self._target, limit, requests_per_window)

@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,6 +40,7 @@ class Endpoint:
         return f"{self.scheme}://{host}" + ("" if DEFAULT_PORTS[self.scheme] == self.port else f":{self.port}")
 
 
+@lru_cache(maxsize=256)  # each request's is taken apart by several who judge it
 def parse_url(url: str) -> Endpoint:
     """Take a URL apart, strictly: raises RefusedError for what two parsers could read in two ways."""
     if any(ord(char) <= 32 or ord(char) == 127 or char == "\\" for char in url):

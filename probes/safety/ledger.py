@@ -71,9 +71,10 @@ class Ledger:
         """Where it is kept."""
         return self._backing.place
 
-    def reserve(self, permit: Permit, *, share_fraction: float) -> None:
+    def reserve(self, permit: Permit, *, share_fraction: float, address_fraction: float | None = None) -> None:
         """Take all slots of the permit, and its account, or nothing. They count from now until `settle`, or its end.
 
+        The permit's share owns `share_fraction` of each ceiling; of limits by address `address_fraction`, where named.
         A permit for clean-up alone is given in a pause and in a back-off too, but never over the ceiling.
 
         Raises:
@@ -90,7 +91,8 @@ class Ledger:
             ends = now + permit.ends_in_s * CLOCK_RATE + HANDOVER_S
             for limit in permit.limits:
                 if permit.reserved(limit.name):
-                    slots.take(db, permit, limit, share_fraction, now, ends)
+                    fraction = share_fraction if address_fraction is None or limit.key != "ip" else address_fraction
+                    slots.take(db, permit, limit, fraction, now, ends)
             db.execute(
                 """INSERT INTO permits (id, target, share, account, ends)
                 VALUES (:id, :target, :share, :account, :ends)""",
@@ -209,6 +211,7 @@ class Authority:
         target: str,
         share: str,
         share_fraction: float,
+        address_fraction: float | None = None,
         limits: tuple[RateLimit, ...],
         region: str,
         clock: Callable[[], float] = boot_clock,
@@ -218,7 +221,8 @@ class Authority:
         self.region = region
         self._share = share
         self._share_fraction = share_fraction
-        self._limits = limits
+        self._address_fraction = address_fraction
+        self.limits = limits
         self._clock = clock
         self._asked: dict[str, float] = {}
         self._meters: dict[str, Meter] = {}
@@ -246,7 +250,7 @@ class Authority:
             region=self.region if region is None else region,
             target=self.target,
             share=self._share,
-            limits=self.ledger.lowered(self.target, self._limits),
+            limits=self.ledger.lowered(self.target, self.limits),
             quota=quota,
             cleanup=cleanup,
             account=account,
@@ -254,8 +258,9 @@ class Authority:
             cleanup_s=cleanup_s,
             egress=egress,
         )
-        self.ledger.reserve(permit, share_fraction=self._share_fraction)
-        self._asked[permit.id] = asked
+        self.ledger.reserve(permit, share_fraction=self._share_fraction, address_fraction=self._address_fraction)
+        # a permit that a master hands on is never settled here
+        self._asked = {id_: at for id_, at in self._asked.items() if at > asked - KEEP_S} | {permit.id: asked}
         return permit
 
     def meter(self, permit: Permit) -> Meter:

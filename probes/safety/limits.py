@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, get_args
 from urllib.parse import quote, unquote
 
@@ -26,6 +27,7 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")  # RFC 3986, 2.3
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 
 
+@lru_cache(maxsize=256)  # every limit asks it of every request
 def normal_path(path: str) -> str:
     """The path in its one plain spelling, without query and fragment; case is kept.
 
@@ -219,6 +221,11 @@ class RateLimit:
             covers=tuple(map(CallPattern.parse, data["covers"])),
             excepts=tuple(map(CallPattern.parse, data["excepts"])),
         )
+
+
+def covering(limits: Iterable[RateLimit], method: str, path: str) -> tuple[RateLimit, ...]:
+    """Those of the limits that the target may count this call against."""
+    return tuple(limit for limit in limits if limit.covers_call(method, path))
 
 
 def counting(limit: RateLimit, known: Iterable[RateLimit]) -> frozenset[str]:

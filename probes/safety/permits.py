@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from probes.errors import PausedError, QuotaError
-from probes.safety.limits import RateLimit
+from probes.safety.limits import RateLimit, covering
 
 POLL_S = 0.02
 """How soon to ask again while a request is under way on a spaced limit: its end cannot be foretold."""
@@ -210,6 +210,7 @@ class Meter:
         self._lent: dict[str, tuple[float, dict[str, int]]] = {}
         self._returned: set[str] = set()
         self._stopped = ""
+        self._known: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def left_s(self, *, cleanup: bool = False) -> float:
         """Seconds in which something, or clean-up, may still be sent; 0 when that is over."""
@@ -365,7 +366,9 @@ class Meter:
         return sent + lent + self._cleanup_left[name]
 
     def _covering(self, method: str, path: str) -> tuple[str, ...]:
-        return tuple(name for name, limit in self._limits.items() if limit.covers_call(method, path))
+        if (method, path) not in self._known:
+            self._known[method, path] = tuple(limit.name for limit in covering(self._limits.values(), method, path))
+        return self._known[method, path]
 
     def _wait_s(self, names: tuple[str, ...], *, cleanup: bool) -> float:
         self._check(names, cleanup=cleanup)

@@ -132,13 +132,12 @@ class Cell:
 class Board:
     """All cells, by region and check."""
 
-    def __init__(self, checks: tuple[str, ...]) -> None:
-        self._checks = checks
+    def __init__(self) -> None:
         self._cells: dict[tuple[str, str], Cell] = {}
 
-    def add_region(self, region: str) -> None:
-        """Show a region, whether anything is known of it or not."""
-        for check in self._checks:
+    def add_region(self, region: str, checks: Iterable[str]) -> None:
+        """Show these checks in a region, whether anything is known of them or not."""
+        for check in checks:
             self._cells.setdefault((region, check), Cell(region, check))
 
     def judged(self, region: str, verdict: Verdict, now: float, *, verified: bool = False, id_: str = "") -> None:
@@ -195,19 +194,18 @@ class Board:
     def quorums(self, recent_s: Mapping[str, float], now: float) -> list[QuorumSeen]:
         """For each check, how many regions may speak of it; `recent_s` says for how long what it judged counts."""
         found: list[QuorumSeen] = []
-        for check in self._checks:
+        for check, seconds in recent_s.items():
             heard = [
                 Heard(cell.region, run.verified, run.outcome, now - run.at)
                 for cell in self.cells
                 if cell.check == check
                 for run in cell.runs
             ]
-            counted = quorum(heard, recent_s[check])
+            counted = quorum(heard, seconds)
             found.append({"check": check, "regions": len(counted.regions), "failed": len(counted.failed)})
         return found
 
     def _cell(self, region: str, check: str) -> Cell:
-        self.add_region(region)
         return self._cells.setdefault((region, check), Cell(region, check))
 
 

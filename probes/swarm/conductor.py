@@ -116,6 +116,7 @@ class Conductor:
         return verdict
 
     def _start(self, name: str, progress: Progress) -> gevent.Greenlet[..., Verdict]:
+        self._follow_the_clock()
         span = self._shared or Span(self._run_s)
         greenlet = gevent.spawn(self._run, name, progress, span)
         self._greenlets[name] = greenlet
@@ -123,6 +124,13 @@ class Conductor:
             watch = gevent.spawn(self._cut_off_in_time, name, greenlet, span)
             greenlet.link(lambda _: watch.kill(block=False))
         return greenlet
+
+    def _follow_the_clock(self) -> None:
+        """An override may have begun or ended since the last check."""
+        now = self.equipment.now()
+        if now is not self.equipment:
+            self.equipment = now
+            self.desk.use(now)
 
     def _cut_off_in_time(self, name: str, greenlet: gevent.Greenlet[..., Verdict], span: Span) -> None:
         gevent.sleep(max(0.0, span.ends.remaining()))

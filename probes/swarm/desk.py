@@ -13,7 +13,7 @@ from probes.model import LimitUse
 from probes.safety.brakes import LedgerBrakes
 from probes.safety.ledger import KEEP_S, Authority, Ledger, open_ledger
 from probes.safety.limits import RateLimit
-from probes.safety.permits import Meter
+from probes.safety.permits import Meter, Permit
 from probes.swarm.equipment import Equipment
 
 AnyCheck = Check[Any]
@@ -44,85 +44,101 @@ class Desk(Protocol):
     def limits_used(self, since: float) -> tuple[LimitUse, ...]:
         """The worst window of each limit since a reading of `time.monotonic`."""
 
+    def use(self, equipment: Equipment) -> None:
+        """From now on grant as this says: an override has begun or ended."""
+
 
 class LedgerDesk:
-    """The ledger of this machine, of which this run draws on one share."""
+    """The ledger, of which a region draws on one share."""
 
-    def __init__(self, equipment: Equipment) -> None:
+    def __init__(self, equipment: Equipment, ledger: Ledger | None = None) -> None:
+        """Open the ledger where none is given; one that cannot be opened shows with the first use."""
         self._equipment = equipment
-        self._ledger: Ledger | None = None
+        self._ledger = ledger
         self._authority: Authority | None = None
-        self._trouble = ""
+        self.trouble = ""
+        """What the ledger's trouble is; empty while it answers."""
         try:
-            self._ledger, self._authority = open_authority(equipment)
+            self._ledger = ledger or ledger_of(equipment)
         except LedgerError as problem:
-            self._trouble = str(problem)
-
-    @property
-    def trouble(self) -> str:
-        """What the ledger's last trouble was; empty if it has had none."""
-        return self._trouble
+            self.trouble = str(problem)
+        else:
+            self._authority = _authority(equipment, self._ledger)
 
     @property
     def brakes(self) -> Brakes:
-        """The ledger's, which every process of this machine heeds."""
-        ledger, authority = self._opened()
-        return LedgerBrakes(ledger, authority, self._equipment.settings.rate_limits, self._equipment.target)
+        """The ledger's, which every process that shares it heeds."""
+        authority = self._opened()
+        return LedgerBrakes(authority.ledger, authority, self._equipment.settings.rate_limits, self._equipment.target)
 
     def grant(self, check: AnyCheck, deadline_s: float) -> Meter:
-        """Reserve it in the ledger."""
-        _, authority = self._opened()
+        """Reserve it in the ledger, for a holder in this process."""
+        return self._opened().meter(self.permit(check, deadline_s))
+
+    def permit(self, check: AnyCheck, deadline_s: float, egress: str = "") -> Permit:
+        """Reserve it in the ledger; `egress` as in `Permit`. Raises what `Authority.grant` raises."""
         own, cleanup = check.quota()
-        permit = authority.grant(
-            check.name, quota=own, cleanup=cleanup, account=check.account, deadline_s=deadline_s, cleanup_s=CLEANUP_S
-        )
-        return authority.meter(permit)
+        return self._opened().grant(
+            check.name, quota=own, cleanup=cleanup, account=check.account,
+            deadline_s=deadline_s, cleanup_s=CLEANUP_S, egress=egress,
+        )  # fmt: skip
+
+    def use(self, equipment: Equipment) -> None:
+        """Only limits can have changed."""
+        self._equipment = equipment
+        if self._authority is not None:
+            self._authority.limits = equipment.settings.rate_limits
 
     def settle(self, meter: Meter) -> None:
         """Free what was not used."""
         try:
-            self._opened()[1].settle(meter.permit, meter)
+            self._opened().settle(meter.permit, meter)
         except LedgerError as problem:  # the reservation then counts wholly until its end: less is sent, not more
-            self._trouble = str(problem)
+            self.trouble = str(problem)
 
     def paused(self) -> PausedError | None:
         """As the ledger has it; where it cannot be read, everything is paused."""
         try:
-            return self._opened()[1].paused()
+            return self._opened().paused()
         except LedgerError as problem:
             return PausedError(problem.message, None)
 
     def limits_used(self, since: float) -> tuple[LimitUse, ...]:
-        """All processes of this machine counted, as far back as the ledger remembers."""
-        limits = self._equipment.settings.rate_limits
+        """All who share the ledger counted, as far back as it remembers."""
+        target, limits = self._equipment.target, self._equipment.settings.rate_limits
         peaks: dict[str, int] = {}
         try:
-            ledger, _ = self._opened()
-            limits = ledger.lowered(self._equipment.target, limits)
-            peaks = ledger.peaks(self._equipment.target, limits, min(KEEP_S, time.monotonic() - since + 1.0))
+            ledger = self._opened().ledger
+            limits = ledger.lowered(target, limits)
+            peaks = ledger.peaks(target, limits, min(KEEP_S, time.monotonic() - since + 1.0))
+            self.trouble = ""
         except LedgerError as problem:
-            self._trouble = str(problem)
+            self.trouble = str(problem)
         return tuple(limit_use(limit, peaks.get(limit.name, 0)) for limit in limits)
 
-    def _opened(self) -> tuple[Ledger, Authority]:
-        if self._ledger is None or self._authority is None:
-            raise LedgerError(self._trouble)
-        return self._ledger, self._authority
+    def _opened(self) -> Authority:
+        if self._authority is None:
+            raise LedgerError(self.trouble)
+        return self._authority
 
 
-def open_authority(equipment: Equipment) -> tuple[Ledger, Authority]:
-    """The ledger, and who draws on it for this share of the target. Raises LedgerError."""
-    options, settings = equipment.options, equipment.settings
-    ledger = open_ledger(options.state, options.database_url)
-    authority = Authority(
+def ledger_of(equipment: Equipment) -> Ledger:
+    """The ledger that this configuration and environment mean. Raises LedgerError where it cannot be opened."""
+    return open_ledger(equipment.options.state, equipment.options.database_url)
+
+
+def _authority(equipment: Equipment, ledger: Ledger) -> Authority:
+    """Who draws on the ledger for this share of the target."""
+    settings, share = equipment.settings, equipment.options.share
+    return Authority(
         ledger,
         target=equipment.target,
-        share=options.share,
-        share_fraction=settings.shares[options.share],
+        share=share,
+        share_fraction=settings.shares[share].part,
+        address_fraction=settings.shares[share].address_part,
         limits=settings.rate_limits,
-        region=options.region,
+        region=equipment.options.region,
     )
-    return ledger, authority
 
 
 def permit_s(check: AnyCheck, settings: Settings, left_s: float) -> float:

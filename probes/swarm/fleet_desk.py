@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import AsyncResult
@@ -14,7 +14,11 @@ from probes.config.models import Settings
 from probes.deadline import Deadline
 from probes.errors import LedgerError, NoBudgetError, PausedError, QuotaError
 from probes.model import LimitUse
+from probes.safety.limits import covering
 from probes.safety.permits import Meter, Permit, Usage, boot_clock
+
+if TYPE_CHECKING:
+    from probes.swarm.equipment import Equipment
 
 AnyCheck = Check[Any]
 Post = Callable[[str, Mapping[str, Any]], None]
@@ -27,7 +31,7 @@ class FleetBrakes:
     """What the target asks of a worker is heeded at once and told to the master, which tells all others."""
 
     def __init__(self, settings: Settings, post: Post) -> None:
-        self._settings, self._post = settings, post
+        self.settings, self._post = settings, post
         self._pause: tuple[str, Deadline] | None = None
         self._slow: dict[str, tuple[str, Deadline]] = {}
         self._seen: dict[tuple[str, str], int] = {}
@@ -57,7 +61,7 @@ class FleetBrakes:
 
     def asked_to_slow_down(self, method: str, path: str, seconds: float) -> None:
         """A call was throttled."""
-        limits = [limit.name for limit in self._settings.rate_limits if limit.covers_call(method, path)]
+        limits = [limit.name for limit in covering(self.settings.rate_limits, method, path)]
         self.hold(limits, f"the target asked to slow down for {seconds:.0f} s", seconds)
         self._post("asked", {"what": "slow down", "method": method, "path": path, "seconds": seconds})
 
@@ -139,6 +143,10 @@ class FleetDesk:
     def paused(self) -> PausedError | None:
         """As the master or the target said last."""
         return self.brakes.paused()
+
+    def use(self, equipment: Equipment) -> None:
+        """The limits that a call belongs to may have changed."""
+        self.brakes.settings = equipment.settings
 
     def limits_used(self, since: float) -> tuple[LimitUse, ...]:  # noqa: ARG002 - the protocol's
         """The ledger is the master's, and so is this."""

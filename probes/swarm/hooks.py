@@ -14,7 +14,7 @@ from probes.errors import ConfigError, SmokeprobeError
 from probes.files import refuse_folder
 from probes.options import RunOptions, forget_empty
 from probes.swarm.arguments import add_arguments, options_from
-from probes.swarm.equipment import equip
+from probes.swarm.equipment import equip, equip_master, equip_worker
 from probes.swarm.fleet import check_address, fleet_key
 from probes.swarm.session import SmokeSession
 from probes.swarm.signals import forget, remember
@@ -92,13 +92,13 @@ def _session(
         key = fleet_key(os.environ)
         check_address(parsed.master_bind_host, key, "--master-bind-host")
         forget()
-        return MasterSession(equip(options, sends=False), key, parsed.status_port)
+        return MasterSession(equip_master(options), key, parsed.status_port)
     if parsed.worker:
         from probes.swarm.worker import WorkerSession
 
         key = fleet_key(os.environ)
         check_address(parsed.master_host, key, "--master-host")
         forget()
-        return WorkerSession(equip(options), key)
+        return WorkerSession(equip_worker(options), key)
     stay = parsed.stay and not parsed.headless
     return SmokeSession(equip(options), once=parsed.once, stay=stay, only_kinds=only_kinds)

@@ -1,4 +1,4 @@
-"""A region's master: plans the ticks, gives each to one worker on one permit, and gathers what comes of them."""
+"""The master of one region or several: plans ticks, gives each to one worker on one permit, gathers the verdicts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from pydantic import ValidationError
 
-from probes.errors import SmokeprobeError
+from probes.errors import PausedError, SmokeprobeError
 from probes.model import Verdict
 from probes.safety.permits import Usage, boot_clock
 from probes.swarm.board import Snapshot
@@ -43,6 +43,9 @@ LEAST_TO_WRITE_S = 1.0
 EARLY_KEPT = 256
 """So many verdicts may come before their worker has said who it is."""
 
+A_DAY_S = 86400.0
+"""How long a worker keeps still that is told of a pause without an end, should it never hear of the master again."""
+
 log = logging.getLogger(__name__)
 
 
@@ -60,15 +63,16 @@ class MasterSession:
 
     once = False
 
-    def __init__(self, equipment: Equipment, key: bytes, status_port: int = 0) -> None:
-        self.equipment = equipment
-        self.checks = tuple(name for name in equipment.checks if name not in equipment.left_out)
+    def __init__(self, regions: Mapping[str, Equipment], key: bytes, status_port: int = 0) -> None:
+        """`regions` has what each needs; one at least. Raises LedgerError where there is no ledger."""
+        self.equipment = next(iter(regions.values()))
+        self._regions = dict(regions)
+        self.checks = tuple(dict.fromkeys(name for each in regions.values() for name in each.ever_planned))
         self._links = MasterLinks(key, self._send)
-        self._grants = LedgerGrants(equipment)
-        every = {name: equipment.settings.every(equipment.checks[name].options) for name in self.checks}
-        self._results = Results(equipment, every)
-        self._ticks = Ticks(self._links.post, self._grants, self._results.not_judged)
-        self._schedule = Schedule((), every, boot_clock())
+        self._grants = LedgerGrants(regions)
+        self.results = Results(self.equipment, self.checks)
+        self._ticks = Ticks(self._links.post, self._grants, self.results.not_judged)
+        self._schedule = Schedule()
         self._environment: Environment | None = None
         self._members: dict[str, _Member] = {}
         self._early: deque[Received] = deque(maxlen=EARLY_KEPT)
@@ -87,12 +91,17 @@ class MasterSession:
             # Locust's headless master starts once and ends with its last worker; this one waits for whoever comes
             environment.parsed_options.headless = False
         self._runner.register_message(FLEET_MESSAGE, self._on_message)
-        self._serve(self.equipment.options.region)
+        for region, equipment in self._regions.items():
+            self._plan(region, equipment)
         if self._status_port:
             self._server = serve_status(Status(self.snapshot, self._turned_s), "127.0.0.1", self._status_port)
         self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._keep_users)]
-        self._results.history.begin()
-        log.info("master of region %s, share %s", self.equipment.options.region, self.equipment.options.share)
+        self.results.history.begin()
+        log.info("master of %s, share %s", self._names, self.equipment.options.share)
+
+    def rest_s(self, name: str) -> float:  # noqa: ARG002 - the protocol's
+        """Users belong to workers."""
+        return 0.0
 
     def run_check(self, name: str) -> Verdict | None:
         """Users belong to workers; a master has none."""
@@ -114,7 +123,7 @@ class MasterSession:
             gevent.sleep(TURN_S)
         gevent.killall(self._greenlets, block=False)
         self._deaf = True
-        self._results.history.close(max(LEAST_TO_WRITE_S, ends - boot_clock()))
+        self.results.history.close(max(LEAST_TO_WRITE_S, ends - boot_clock()))
         self._runner.clients.clear()  # Locust would tell them to quit
         if self._server is not None:
             self._server.stop(timeout=0.5)
@@ -124,12 +133,12 @@ class MasterSession:
         """All that a master knows."""
         now = boot_clock()
         paused, limits = self._grants.paused(), self._grants.limits_used()
-        ledger, history = self._grants.trouble, self._results.history
+        ledger, history = self._grants.trouble, self.results.history
         return {
-            "region": self.equipment.options.region,
+            "region": self._names,
             "target": self.equipment.target,
-            "cells": self._results.board.to_json(now),
-            "quorums": self._results.quorums(),
+            "cells": self.results.board.to_json(now),
+            "quorums": self.results.quorums(),
             "workers": [
                 {
                     "client": worker.client[:60],
@@ -159,6 +168,10 @@ class MasterSession:
         return boot_clock() - self._turned_at
 
     @property
+    def _names(self) -> str:
+        return ", ".join(self._regions)
+
+    @property
     def _runner(self) -> MasterRunner:
         from locust.runners import MasterRunner
 
@@ -167,9 +180,18 @@ class MasterSession:
             raise SmokeprobeError("Locust has no master's runner yet.")
         return runner
 
-    def _serve(self, region: str) -> None:
-        self._results.add_region(region)
-        self._schedule.add_region(region, boot_clock())
+    def _plan(self, region: str, equipment: Equipment) -> None:
+        self.results.plan(region, equipment.intervals, equipment.left_out)
+        self._schedule.add_region(region, equipment.intervals, boot_clock())
+
+    def follow_the_clock(self) -> None:
+        """An override may begin or end in any region."""
+        for region, equipment in self._regions.items():
+            if (now := equipment.now()) is not equipment:
+                log.info("region %s: an override has begun or ended", region)
+                self._regions[region] = now
+                self._grants.use(region, now)
+                self._plan(region, now)
 
     def _take_turns(self) -> None:
         """Everything that time brings: nothing here waits for anything."""
@@ -187,6 +209,7 @@ class MasterSession:
         """Locust stops its test with the last worker: start it whenever there are workers."""
         while True:
             gevent.sleep(1.0)
+            self.follow_the_clock()
             runner = self._runner
             if runner.worker_count and runner.state not in {"running", "spawning"} and not self._draining:
                 runner.start(runner.worker_count * len(self.checks), 100.0)
@@ -211,10 +234,12 @@ class MasterSession:
         self._paused = said
         for client in self._links.sessions:
             if paused is not None:
-                seconds = paused.retry_in_s or 86400.0
-                self._links.post(client, "pause", {"why": said, "seconds": seconds})
+                self._tell_of_pause(client, paused)
             else:
                 self._links.post(client, "resume", {})
+
+    def _tell_of_pause(self, client: str, paused: PausedError) -> None:
+        self._links.post(client, "pause", {"why": paused.message, "seconds": paused.retry_in_s or A_DAY_S})
 
     def _send(self, client: str, message: dict[str, Any]) -> None:
         self._runner.send_message(FLEET_MESSAGE, message, client)
@@ -250,10 +275,11 @@ class MasterSession:
 
     def _join(self, client: str, body: Mapping[str, Any]) -> None:
         region, target = str(body["region"]), str(body["target"])
-        ours = (region, target, str(body["client"])) == (self.equipment.options.region, self.equipment.target, client)
+        ours = region in self._regions and (target, str(body["client"])) == (self.equipment.target, client)
         if not ours:
             log.warning("a worker of region %r for %r is not ours", region[:40], target[:80])
             self._members.pop(client, None)
+            self._links.post(client, "not ours", {"region": self._names, "target": self.equipment.target})
             return
         member = _Member(region, frozenset(str(name) for name in body["checks"]), body["verified"] is True)
         self._members[client] = member
@@ -263,30 +289,26 @@ class MasterSession:
         for received in early:
             self._hear(received)
         if paused := self._grants.paused():
-            self._links.post(client, "pause", {"why": paused.message, "seconds": paused.retry_in_s or 86400.0})
+            self._tell_of_pause(client, paused)
 
     def _count(self, client: str, body: Mapping[str, Any]) -> None:
-        """Take a verdict in, whatever became of the tick meanwhile: what a worker has finished is not lost.
-
-        One without a permit says nothing: the tick is still to be run.
-        """
+        """Take a verdict in, whatever became of the tick meanwhile: what a worker has finished is not lost."""
         member = self._members[client]
         tick = self._ticks.done(client, str(body["tick"]))
         self._ticks.turn(boot_clock())  # there may be something that waits for this worker
-        if body["usage"] is None:
-            return
         usage = Usage.from_json(body["usage"])
         self._grants.settle(usage)
         if body["verdict"] is not None:
             region = tick.occasion.region if tick is not None else member.region
-            self._results.judged(body["verdict"], usage.permit, region=region, verified=member.verified, client=client)
+            self.results.judged(body["verdict"], usage.permit, region=region, verified=member.verified, client=client)
         elif tick is not None:
             nothing = NoData(tick.occasion.region, tick.occasion.check, "no answer", "its permit came too late")
-            self._results.not_judged(nothing)
+            self.results.not_judged(nothing)
 
     def _target_asked(self, client: str, body: Mapping[str, Any]) -> None:
         """What the target asked of one worker holds for all."""
-        hold = self._grants.target_asked(body)
+        member = self._members.get(client)
+        hold = self._grants.target_asked(member.region, body) if member else None
         for other in self._links.sessions:
             if hold is not None and other != client:
                 self._links.post(other, hold[0], hold[1])

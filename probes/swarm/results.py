@@ -27,21 +27,29 @@ log = logging.getLogger(__name__)
 
 
 class Results:
-    """All that is known of the target, and was. `every` gives the seconds between two ticks of a check."""
+    """All that is known of the target, and was; `checks` are all that there ever are."""
 
-    def __init__(self, equipment: Equipment, every: Mapping[str, float]) -> None:
-        self.checks = tuple(every)
-        self.board = Board(self.checks)
+    def __init__(self, equipment: Equipment, checks: tuple[str, ...]) -> None:
+        self.checks = checks
+        self.board = Board()
         options = equipment.options
         self.history = History(open_store(options.state, options.database_url, equipment.target), self._remembered)
         self._redactor = equipment.redactor
-        self._recent_s = {check: RECENT * seconds for check, seconds in every.items()}
+        self._every: dict[str, Mapping[str, float]] = {}
         self._heard: OrderedDict[str, None] = OrderedDict()
 
-    def add_region(self, region: str) -> None:
-        """Show a region, and what the store remembers of it as soon as that is known."""
-        self.board.add_region(region)
-        self.history.recall(region, self.checks)
+    def plan(self, region: str, every: Mapping[str, float], left_out: Mapping[str, str]) -> None:
+        """Show a region, or show it anew as other checks run; and at first what the store remembers of it.
+
+        `every` has the seconds between two ticks of each check that runs, `left_out` why the others do not.
+        """
+        if region not in self._every:
+            self.history.recall(region, self.checks)
+        self._every[region] = every
+        self.board.add_region(region, every)
+        for check, why in left_out.items():
+            if check in self.checks:  # at another hour it does run
+                self.board.not_judged(region, check, why)
 
     def judged(self, message: Mapping[str, Any], permit: str, *, region: str, verified: bool, client: str) -> None:
         """A worker has come to a verdict on a permit. Raises pydantic's ValidationError where it is none."""
@@ -62,7 +70,9 @@ class Results:
 
     def quorums(self) -> list[QuorumSeen]:
         """For each check, in how many verified regions it was judged lately, and has failed."""
-        return self.board.quorums(self._recent_s, boot_clock())
+        intervals = [(check, seconds) for every in self._every.values() for check, seconds in every.items()]
+        recent_s = {check: RECENT * seconds for check, seconds in sorted(intervals)}  # where they differ, the longest
+        return self.board.quorums(recent_s, boot_clock())
 
     def _remembered(self, records: list[Record]) -> None:
         """What an earlier master has counted is shown, and not counted again."""

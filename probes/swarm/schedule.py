@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -23,16 +23,20 @@ class Occasion:
 
 
 class Schedule:
-    """The grids of all checks in all regions; `every` gives the seconds between two starts of a check."""
+    """The grids of all checks in all regions."""
 
-    def __init__(self, regions: Iterable[str], every: Mapping[str, float], now: float) -> None:
-        self._every = dict(every)
-        self._next = {(region, check): self._after(region, check, now) for region in regions for check in self._every}
+    def __init__(self) -> None:
+        self._every: dict[tuple[str, str], float] = {}
+        self._next: dict[tuple[str, str], int] = {}
 
-    def add_region(self, region: str, now: float) -> None:
-        """Plan a region too; one that is planned already stays as it is."""
-        for check in self._every:
-            self._next.setdefault((region, check), self._after(region, check, now))
+    def add_region(self, region: str, every: Mapping[str, float], now: float) -> None:
+        """Plan a region, anew where it is planned already; `every` has the seconds between two starts of each check."""
+        for check in [check for of, check in self._every if of == region and check not in every]:
+            del self._every[region, check], self._next[region, check]
+        for check, seconds in every.items():
+            if self._every.get((region, check)) != seconds:
+                self._every[region, check] = seconds
+                self._next[region, check] = self._after(region, check, now)
 
     def due(self, now: float) -> list[Occasion]:
         """What has become due since the last call. What was missed, as the machine slept or was busy, is left out."""
@@ -51,12 +55,12 @@ class Schedule:
         return max(0.0, min(starts, default=math.inf) - now)
 
     def _starts(self, region: str, check: str, number: int) -> float:
-        every = self._every[check]
+        every = self._every[region, check]
         return (number + offset(region, check)) * every
 
     def _after(self, region: str, check: str, now: float) -> int:
         """The number of the first start later than `now`."""
-        return math.floor(now / self._every[check] - offset(region, check)) + 1
+        return math.floor(now / self._every[region, check] - offset(region, check)) + 1
 
 
 def offset(region: str, check: str) -> float:

@@ -53,8 +53,8 @@ class SmokeSession:
         self.checks = tuple(
             name for name, check in equipment.checks.items() if not only_kinds or check.kind in only_kinds
         )
-        self.board = Board(tuple(name for name in self.checks if name not in equipment.left_out))
-        self.board.add_region(equipment.options.region)
+        self.board = Board()
+        self.board.add_region(equipment.options.region, (name for name in self.checks if name in equipment.planned))
         self._desk: LedgerDesk | None = None
         self._limits: list[LimitSeen] = []
         self._browser: Browser | None = None
@@ -100,6 +100,11 @@ class SmokeSession:
         """The checks whose user classes Locust was told to run: all of them, unless its command line names some."""
         classes = {user_class.__name__ for user_class in environment.user_classes}
         return frozenset(name for name in self.checks if class_name(name) in classes)
+
+    def rest_s(self, name: str) -> float:
+        """Its interval, where it runs for ever without a master."""
+        equipment = self.equipment.now()
+        return equipment.settings.every(equipment.checks[name].options)
 
     def run_check(self, name: str) -> Verdict | None:
         """Run a check to its verdict; None where it has had its turn already, however often users are dispatched."""

@@ -6,7 +6,7 @@ import logging
 from typing import ClassVar, Protocol
 
 import gevent
-from locust import User, constant, task
+from locust import User, task
 from locust.exception import StopUser
 from locust.user.users import UserMeta
 
@@ -26,6 +26,9 @@ class Session(Protocol):
     equipment: Equipment
     once: bool
     checks: tuple[str, ...]
+
+    def rest_s(self, name: str) -> float:
+        """How long a user of the check rests between two runs of it, in seconds."""
 
     def run_check(self, name: str) -> Verdict | None:
         """Run a check to its verdict; None where there is nothing to tell."""
@@ -58,6 +61,10 @@ class ProbeUser(User, metaclass=_Configured):
     session: ClassVar[Session]
     check: ClassVar[str]
 
+    def wait_time(self) -> float:
+        """Seconds until the next run."""
+        return self.session.rest_s(self.check)
+
     @task
     def probe(self) -> None:
         """Run the check and send its verdict."""
@@ -87,10 +94,8 @@ class ProbeUser(User, metaclass=_Configured):
 
 def probe_classes(session: Session) -> dict[str, type[ProbeUser]]:
     """A user class for each check of the session: Locust wants classes, and only the configuration knows which."""
-    settings = session.equipment.settings
     classes = {}
     for name in session.checks:
-        wait_time = constant(settings.every(settings.checks[name]))
-        body = {"session": session, "check": name, "wait_time": wait_time, "__doc__": f"Probes `{name}`."}
+        body = {"session": session, "check": name, "__doc__": f"Probes `{name}`."}
         classes[class_name(name)] = type(class_name(name), (ProbeUser,), body)
     return classes

@@ -45,7 +45,7 @@ class WorkerSession:
 
     def __init__(self, equipment: Equipment, key: bytes) -> None:
         self.equipment = equipment
-        self.checks = tuple(equipment.checks)
+        self.checks = equipment.ever_planned
         self._environment: Environment | None = None
         self._link = WorkerLink(key, self._send)
         self._sessions_opened = 0
@@ -70,6 +70,10 @@ class WorkerSession:
         self._verified = verify_region(self.equipment.options.region, self.equipment.settings, os.environ).verified
         self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._conductor.heed_pauses)]
 
+    def rest_s(self, name: str) -> float:  # noqa: ARG002 - the protocol's
+        """The master minds the intervals: whoever has told its verdict is there for the next offer at once."""
+        return 0.0
+
     def run_check(self, name: str) -> Verdict | None:
         """Wait for an offer, and run the check for it; None where that came to nothing that is to be told.
 
@@ -93,8 +97,8 @@ class WorkerSession:
         if tick is None:
             return
         usage = self._desk.usage_of(tick)
-        if verdict is not None or usage is not None:
-            body = {"usage": usage.to_json() if usage else None, "verdict": encode(verdict) if verdict else None}
+        if usage is not None:  # without a permit the tick is still to be run
+            body = {"usage": usage.to_json(), "verdict": encode(verdict) if verdict else None}
             self._link.post("verdict", {"tick": tick, **body})
 
     def end(self, environment: Environment) -> None:
@@ -144,7 +148,7 @@ class WorkerSession:
             "region": self.equipment.options.region,
             "verified": self._verified,
             "target": self.equipment.target,
-            "checks": list(self._able()),
+            "checks": list(self.checks),
             "version": __version__,
         }
         self._link.post("join", about_us)
@@ -160,9 +164,6 @@ class WorkerSession:
         """As Locust calls this worker: so that nobody in between can give it another's name."""
         runner = self._environment.runner if self._environment else None
         return str(getattr(runner, "client_id", ""))
-
-    def _able(self) -> tuple[str, ...]:
-        return tuple(name for name in self.checks if name not in self.equipment.left_out)
 
     def _heed(self, received: Received) -> None:
         body = received.body
@@ -185,6 +186,10 @@ class WorkerSession:
                 self._brakes.resume()
             case "hold":
                 self._brakes.hold([str(name) for name in body["limits"]], str(body["why"]), float(body["seconds"]))
+            case "not ours":
+                ours = self.equipment.options.region, self.equipment.target
+                theirs = str(body["region"]), str(body["target"])
+                log.error("the master does not take us: we are of %s for %s, it is of %s for %s", *ours, *theirs)
             case _:
                 log.warning("the master says what this version does not know")
 

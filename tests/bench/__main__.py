@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--write] [NAME …]`: measure, print one table, and with --write keep it in docs/benchmarks.md.
+"""`python -m tests.bench [--write] [NAME …]`: measure, print a table, and with --write keep it in docs/performance.md.
 
 Exit code 0 where every goal holds, 1 where one does not, 3 where something could not be measured.
 """
@@ -14,7 +14,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from tests.bench import delay, full_run, http_only, loss, memory, report, wire
+from tests.bench import delay, fleet, full_run, http_only, loss, memory, per_request, report, wire
 from tests.bench.measurement import CannotMeasureError, Measurement, Result, Unmeasured
 
 MEASUREMENTS: Mapping[str, Measurement] = {
@@ -24,6 +24,8 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "delay": delay.measure,
     "loss": loss.measure,
     "memory": memory.measure,
+    "per-request": per_request.measure,
+    "fleet": fleet.measure,
 }
 
 
@@ -52,7 +54,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure what the project promises.")
     parser.add_argument("names", nargs="*", choices=[*MEASUREMENTS, []], metavar="NAME", help=", ".join(MEASUREMENTS))
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     return parser
 
 

@@ -15,7 +15,10 @@ class CannotMeasureError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The values of one measurement, and the goal that their median, or the worst of them, is held against."""
+    """The values of one measurement, and the goal that their median, or the worst of them, is held against.
+
+    Where `at_most` is infinite there is no goal.
+    """
 
     name: str
     values: tuple[float, ...]

@@ -1,8 +1,9 @@
-"""How results are shown: a table for the terminal, and docs/benchmarks.md."""
+"""How results are shown: a table for the terminal, and docs/performance.md."""
 
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 import platform
 import re
@@ -16,12 +17,12 @@ from rich.table import Table
 from probes import __version__
 from tests.bench.measurement import Result, Unmeasured
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "performance.md"
 HEADERS = ("measurement", "median", "min–max", "n", "goal", "holds", "method")
 QUIET = 0.25
 """Load average a processor above which what is measured says more of the neighbours."""
 
-_INTRODUCTION = """# Benchmarks
+_INTRODUCTION = """# Performance
 
 Written by `make bench BENCH=--write`, which measures all of this anew (once before it: `make bench-tools`). Everything
 goes to the stand-in or to an nginx of its own, on loopback or in a network namespace. Runs are interleaved with those
@@ -60,14 +61,20 @@ def cells(row: Result | Unmeasured) -> tuple[str, ...]:
     digits = 3 if row.unit in {"ms", "s"} else 2
     extent = f"{min(row.values):.{digits}f}–{max(row.values):.{digits}f}"
     worst = " (worst)" if row.judged == "worst" else ""
-    goal = f"≤ {row.at_most:g} {row.unit}{worst}"
+    goal = "–" if math.isinf(row.at_most) else f"≤ {row.at_most:g} {row.unit}{worst}"
     method = f"{row.method}. {row.detail}" if row.detail else row.method
     median = f"{row.median:.{digits}f} {row.unit}"
-    return (row.name, median, extent, str(len(row.values)), goal, "yes" if row.holds else "NO", method)
+    return (row.name, median, extent, str(len(row.values)), goal, _holds(row), method)
+
+
+def _holds(row: Result) -> str:
+    if math.isinf(row.at_most):
+        return "–"
+    return "yes" if row.holds else "NO"
 
 
 def write(rows: Sequence[Result | Unmeasured], on: str) -> None:
-    """Write docs/benchmarks.md, with today's date and the commit that was measured."""
+    """Write docs/performance.md, with today's date and the commit that was measured."""
     lines = [_INTRODUCTION, f"{dt.datetime.now(dt.UTC).date()}, smokeprobe {__version__} ({_commit()}). {on}.", ""]
     lines += [_line(HEADERS), _line(["---"] * len(HEADERS)), *(_line(cells(row)) for row in rows)]
     DOCUMENT.write_text("\n".join(lines) + "\n")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from probes.checks.http import HttpOptions
 from probes.checks.registry import kinds_for
-from probes.config.load import Source, applies, holding_together, variants
+from probes.config.load import Source, Timetable, applies, holding_together
 from probes.config.models import CheckOptions, Override, Settings
 from probes.errors import ConfigError
 from tests.config.sample import GOOD, read, write
@@ -113,7 +113,7 @@ def test_overrides_are_laid_over_key_by_key_and_one_over_the_other(tmp_path: Pat
 def test_all_that_can_hold_at_once_is_a_variant(tmp_path: Path) -> None:
     found = {
         name: (within(settings.checks["front"]), settings.rate_limits[0].requests)
-        for name, settings in variants(Source(write(tmp_path, OVERRIDDEN)), kinds_for)
+        for name, settings in Timetable(Source(write(tmp_path, OVERRIDDEN)), kinds_for).everywhere()
     }
     assert found == {
         "": (3.0, 100),
@@ -121,6 +121,16 @@ def test_all_that_can_hold_at_once_is_a_variant(tmp_path: Path) -> None:
         "overrides.1": (8.0, 100),
         "overrides.0 and overrides.1": (8.0, 50),
     }
+
+
+def test_a_timetable_follows_the_clock_in_its_region(tmp_path: Path) -> None:
+    timetable = Timetable(Source(write(tmp_path, OVERRIDDEN), "eu-west-1"), kinds_for)
+    assert within(timetable.at(NIGHT).checks["front"]) == 5.0
+    assert within(timetable.at(DAY).checks["front"]) == 8.0
+    assert timetable.at(DAY) is timetable.at(DAY + dt.timedelta(minutes=1))
+    assert [name for name, _ in timetable.all_day()] == ["overrides.0", "overrides.0 and overrides.1"]
+    (tmp_path / "c.yaml").unlink(missing_ok=True)  # what is edited meanwhile is for the next start
+    assert timetable.at(NIGHT) is not timetable.at(DAY)
 
 
 def with_overrides(*overrides: Override) -> Settings:
@@ -139,16 +149,16 @@ def test_what_can_never_hold_at_once_is_no_variant() -> None:
             Override(between="23:00-01:00"),
         )
     )
-    assert set(found) == {(0,), (1,), (2,), (4,), (0, 2), (0, 3), (0, 4), (1, 2), (1, 4), (0, 2, 3)}
+    assert set(found) == {(), (0,), (1,), (2,), (4,), (0, 2), (0, 3), (0, 4), (1, 2), (1, 4), (0, 2, 3)}
 
 
 def test_what_holds_at_once_only_in_summer_is_a_variant() -> None:
     spans = Override(between="08:00-09:00"), Override(between="10:00-11:00", timezone="Europe/Berlin")
-    assert set(holding_together(with_overrides(*spans))) == {(0,), (1,), (0, 1)}
+    assert set(holding_together(with_overrides(*spans))) == {(), (0,), (1,), (0, 1)}
 
 
 def test_no_overrides_no_variants() -> None:
-    assert list(holding_together(with_overrides())) == []
+    assert list(holding_together(with_overrides())) == [()]
 
 
 @settings(deadline=None, max_examples=30)

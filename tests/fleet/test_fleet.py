@@ -224,3 +224,33 @@ def test_a_port_that_is_taken_is_said(fleet: Fleet) -> None:
     assert second.process.wait(20) == 2, second.text()
     assert str(taken) in second.text()
     assert "Traceback" not in second.text()
+
+
+def test_one_master_has_the_workers_of_several_regions(fleet: Fleet, target: StandIn) -> None:
+    regions = ("east", "west")
+    fleet.master("--region", ",".join(regions))
+    for region in regions:
+        fleet.worker(f"worker-{region}", "--region", region)
+    stranger = fleet.worker("stranger", "--region", "north")
+
+    def all_judged() -> bool:
+        return all(fleet.cell(check, region)["outcome"] == "passed" for check in ALL for region in regions)
+
+    assert until(all_judged, 40), fleet.story()
+    assert fleet.workers() == 2
+    assert stranger.process.poll() is None
+    assert "the master does not take us: we are of north for" in stranger.text()
+    assert len({entry["run"] for entry in target.ledger()}) == 2  # each ran its own region's checks, nobody else's
+    for name, allowed in (("enhance", 100), ("test", 100), ("api", 600)):
+        peak = busiest([entry for entry in target.ledger() if name in entry["limits"]], 5.0)
+        assert peak * 10 < allowed
+
+    assert fleet.get("/readyz")[0] == 200
+    fleet.members[2].stop()  # the worker of one region
+    assert until(lambda: fleet.cell("health", "west")["reason"] == "no worker", 30), fleet.story()
+    assert until(lambda: judged_since(fleet, "east")), fleet.story()
+
+
+def judged_since(fleet: Fleet, region: str) -> bool:
+    cell = fleet.cell("health", region)
+    return bool(cell["outcome"] == "passed" and cell["age_s"] < 3.0)

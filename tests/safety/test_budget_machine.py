@@ -493,28 +493,30 @@ class ForgetsTheUnanswered(Ledger):
 class ForgetsTheKilled(Ledger):
     """Wrong: a permit counts only for as long as it is in somebody's hands."""
 
-    def reserve(self, permit: Permit, *, share_fraction: float) -> None:
+    def reserve(self, permit: Permit, *, share_fraction: float, address_fraction: float | None = None) -> None:
         with self._backing.writing() as (db, now):
             db.execute(
                 "DELETE FROM holds WHERE permit IN (SELECT id FROM permits WHERE settled = 0 AND ends <= :now)",
                 {"now": now},
             )
-        super().reserve(permit, share_fraction=share_fraction)
+        super().reserve(permit, share_fraction=share_fraction, address_fraction=address_fraction)
 
 
 class TakesTheUnknownForAnother(Ledger):
     """Wrong: what may have come from any address counts as if it came from one that nobody else has."""
 
-    def reserve(self, permit: Permit, *, share_fraction: float) -> None:
-        super().reserve(replace(permit, egress=permit.egress or "unknown"), share_fraction=share_fraction)
+    def reserve(self, permit: Permit, *, share_fraction: float, address_fraction: float | None = None) -> None:
+        known = replace(permit, egress=permit.egress or "unknown")
+        super().reserve(known, share_fraction=share_fraction, address_fraction=address_fraction)
 
 
 class DividesWhatAllShare(Ledger):
     """Wrong: each address has every limit for itself."""
 
-    def reserve(self, permit: Permit, *, share_fraction: float) -> None:
+    def reserve(self, permit: Permit, *, share_fraction: float, address_fraction: float | None = None) -> None:
         limits = tuple(replace(one, key="ip") for one in permit.limits)
-        super().reserve(replace(permit, limits=limits), share_fraction=share_fraction)
+        divided = replace(permit, limits=limits)
+        super().reserve(divided, share_fraction=share_fraction, address_fraction=address_fraction)
 
 
 class WrongMachine(BudgetMachine):

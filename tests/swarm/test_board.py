@@ -14,8 +14,8 @@ NOW = 5000.0
 
 @pytest.fixture
 def board() -> Board:
-    made = Board(("api",))
-    made.add_region("eu")
+    made = Board()
+    made.add_region("eu", ["api"])
     return made
 
 
