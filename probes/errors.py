@@ -4,6 +4,7 @@ SmokeprobeError
 ├── ConfigError              the configuration or the call is wrong; nothing was sent (exit 2)
 ├── ChromiumMissingError     no browser to drive (clients.chromium)
 ├── LedgerError              the ledger cannot be written, so nothing may be sent (exit 3)
+├── StoreError               the history cannot be read or written; no verdict changes by that
 ├── NoBudgetError            no room under the ceiling just now
 ├── PausedError              probing is paused, by hand or by the target's owner
 ├── RefusedError             the guard forbids this request
@@ -44,6 +45,10 @@ class ConfigError(SmokeprobeError):
 
 class LedgerError(SmokeprobeError):
     """The ledger cannot be read or written; without it nothing is sent."""
+
+
+class StoreError(SmokeprobeError):
+    """The history cannot be read or written: probing goes on, and says so."""
 
 
 class NoBudgetError(SmokeprobeError):

@@ -48,6 +48,19 @@ def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:
         aside.unlink(missing_ok=True)  # gone already where the renaming went well
 
 
+def make_private(path: Path) -> None:
+    """An empty file that only its owner reads, in a folder that is the same. One that exists is not even opened.
+
+    Closing any descriptor of a file drops all POSIX locks that the process has on it, SQLite's own included. Raises
+    OSError.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # another process was quicker
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
 def _write_through(target: Path, raw: bytes) -> None:
     """Write to what may have a reader, or none, or one that has stopped reading: never wait for it for long."""
     gives_up_at = time.monotonic() + PATIENCE_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +30,11 @@ _VERDICT = TypeAdapter(Verdict)
 def encode(verdict: Verdict) -> dict[str, Any]:
     """A verdict as a Locust message can carry it."""
     return dict(_VERDICT.dump_python(verdict, mode="json"))
+
+
+def encode_briefly(verdict: Verdict) -> str:
+    """A verdict as JSON, in ASCII and without what is as by default; `decode` reads that too."""
+    return json.dumps(_VERDICT.dump_python(verdict, mode="json", exclude_defaults=True), separators=(",", ":"))
 
 
 def decode(message: Mapping[str, Any]) -> Verdict:

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from probes.errors import LedgerError
+from probes.files import make_private
 from probes.safety.ledger_tables import TABLES, VERSION
 from probes.safety.permits import boot_clock
 
@@ -168,7 +169,7 @@ class LedgerFile:
         return db
 
     def _connect(self) -> sqlite3.Connection:
-        self._make_if_missing()
+        make_private(self._path)
         db = sqlite3.connect(
             f"{self._path.as_uri()}?mode=rw", uri=True, timeout=TRY_S, isolation_level=None, check_same_thread=False
         )
@@ -181,19 +182,6 @@ class LedgerFile:
             db.close()
             raise
         return db
-
-    def _make_if_missing(self) -> None:
-        """An empty file that only its owner reads. One that exists is not even opened.
-
-        Closing any descriptor of a file drops all POSIX locks that the process has on it, SQLite's own included.
-        """
-        if self._path.exists():
-            return
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        except FileExistsError:
-            return  # another process was quicker
 
     def _see_to_tables(self, db: sqlite3.Connection) -> None:
         if _marks(db) == (APPLICATION_ID, VERSION):

@@ -18,29 +18,20 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
-from psycopg.abc import RV, PQGen
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import InsufficientPrivilege, UndefinedTable
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from probes.errors import LedgerError, SmokeprobeError
+from probes.postgres import PatientConnection, address, connect, first_line, is_silent
 from probes.safety.ledger_tables import TABLES, VERSION, Connection, Rows
-
-CONNECT_S = 2
-"""For each address of the server; libpq knows no less."""
-
-ANSWER_S = 3.0
-"""How long a server may be silent. Its own time-out, of 2 s, says more, where it still works."""
 
 SLOW_S = 1.0
 """What fails sooner may be tried again at once."""
@@ -62,23 +53,14 @@ _LOCKED = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {_BEGIN} SELECT pg_
 _WRITE = f"{_LOCKED} UPDATE meta SET seen = {_CLOCK} RETURNING seen, version"  # noqa: S608 - constants only
 _META = "CREATE TABLE meta (version INTEGER NOT NULL, seen DOUBLE PRECISION NOT NULL)"
 
-_HOST = r"(?:\[[^]]*\]|[^:,]*)(?::\d*)?"
-_HOSTS = re.compile(f"{_HOST}(?:,{_HOST})*")
 _NAMED = re.compile(r":(\w+)")
 _NO_VALUES: Mapping[str, Any] = MappingProxyType({})
-
-
-class _Connection(psycopg.Connection[TupleRow]):
-    """Waits for each answer, but not for ever."""
-
-    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        return super().wait(gen, interval, ANSWER_S if timeout is None else timeout)
 
 
 class _Transaction:
     """As `ledger_tables.Connection`."""
 
-    def __init__(self, connection: _Connection) -> None:
+    def __init__(self, connection: PatientConnection) -> None:
         self._connection = connection
 
     def execute(self, sql: str, values: Mapping[str, Any] = _NO_VALUES, /) -> Rows:
@@ -92,9 +74,12 @@ class LedgerDatabase:
     """
 
     def __init__(self, url: str) -> None:
-        self.place = f"PostgreSQL at {_address(url)}"
+        try:
+            self.place = f"PostgreSQL at {address(url)}"
+        except ValueError as problem:
+            raise LedgerError("The URL of the ledger's database cannot be read.", str(problem)) from None
         self._url = url
-        self._idle: dict[int, list[tuple[float, _Connection]]] = {}
+        self._idle: dict[int, list[tuple[float, PatientConnection]]] = {}
         self._retry_at = 0.0
         self._in_vain = ""
 
@@ -127,15 +112,9 @@ class LedgerDatabase:
             connection.execute("COMMIT")
 
     @contextmanager
-    def _connection(self) -> Iterator[_Connection]:
+    def _connection(self) -> Iterator[PatientConnection]:
         """One for this transaction alone; closed, and so undone, where the transaction has not ended in good order."""
-        connection = self._kept() or _Connection.connect(
-            self._url,
-            autocommit=True,
-            prepare_threshold=None,
-            connect_timeout=CONNECT_S,
-            fallback_application_name="smokeprobe",
-        )
+        connection = self._kept() or connect(self._url)
         try:
             yield connection
         finally:
@@ -144,16 +123,16 @@ class LedgerDatabase:
             else:
                 connection.close()
 
-    def _kept(self) -> _Connection | None:
+    def _kept(self) -> PatientConnection | None:
         idle = self._idle.get(os.getpid(), [])
         while idle:
             since, connection = idle.pop()
-            if time.monotonic() - since < IDLE_S and _is_silent(connection):
+            if time.monotonic() - since < IDLE_S and is_silent(connection):
                 return connection
             connection.close()
         return None
 
-    def _begin(self, connection: _Connection, begin: str) -> float:
+    def _begin(self, connection: PatientConnection, begin: str) -> float:
         try:
             row = _last_row(connection, begin)
         except UndefinedTable:
@@ -176,13 +155,13 @@ class LedgerDatabase:
         try:
             yield
         except (psycopg.Error, UnicodeError) as error:  # the latter of a host's name
-            what = f"The ledger, {self.place}, cannot be used: {_first_line(error)}."
+            what = f"The ledger, {self.place}, cannot be used: {first_line(error)}."
             if time.monotonic() - begun > SLOW_S:
                 self._in_vain, self._retry_at = what, time.monotonic() + RETRY_S
             raise LedgerError(what, _hint(error)) from error
 
 
-def _last_row(connection: _Connection, statements: str) -> TupleRow:
+def _last_row(connection: PatientConnection, statements: str) -> TupleRow:
     cursor = connection.execute(statements)
     while cursor.nextset():
         pass
@@ -192,7 +171,7 @@ def _last_row(connection: _Connection, statements: str) -> TupleRow:
     return row
 
 
-def _make_tables(connection: _Connection) -> None:
+def _make_tables(connection: PatientConnection) -> None:
     connection.execute(_LOCKED)
     if connection.execute("SELECT to_regclass('smokeprobe.meta')").fetchone() == (None,):
         if connection.execute("SELECT to_regnamespace('smokeprobe')").fetchone() == (None,):
@@ -201,42 +180,6 @@ def _make_tables(connection: _Connection) -> None:
             connection.execute(table)
         connection.execute("INSERT INTO meta VALUES (%s, 0)", (VERSION,))
     connection.execute("COMMIT")
-
-
-def _is_silent(connection: _Connection) -> bool:
-    """Nothing has come from the server that nobody asked for: that would be its farewell."""
-    if connection.closed:
-        return False
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return not poll.poll(0)
-
-
-def _address(url: str) -> str:
-    """Host and database of the URL, without user and password.
-
-    Raises:
-        LedgerError: it is no such URL. Nothing of it is shown: a password with special characters that are not escaped
-            may stand anywhere in it.
-    """
-    try:
-        parts = urlsplit(url)
-        conninfo_to_dict(url)
-        user, _, hosts = parts.netloc.rpartition("@")
-        in_place = "@" not in user + parts.path + parts.query + parts.fragment and _HOSTS.fullmatch(hosts)
-        if parts.scheme in {"postgres", "postgresql"} and in_place:
-            return hosts + parts.path
-    except (ValueError, psycopg.Error):
-        pass
-    raise LedgerError(
-        "The URL of the ledger's database cannot be read.",
-        "Write it as postgresql://USER:PASSWORD@HOST/DATABASE, with special characters as %XX.",
-    )
-
-
-def _first_line(error: Exception) -> str:
-    """What follows the first line is details, and the statement."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(" .:")
 
 
 def _hint(error: Exception) -> str:

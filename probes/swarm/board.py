@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
 from probes.model import LimitUse, Outcome, Verdict
+from probes.quorum import Heard, quorum
+from probes.store.record import NO_DATA, Record
 
 RUNS_KEPT = 30
 
@@ -26,12 +29,21 @@ class CellSeen(TypedDict):
     """A check in a region; ages and durations in seconds, None where there is no verdict."""
 
     region: str
+    verified: bool  # whether anything bore the region out as the last verdict came
     check: str
     outcome: str
     age_s: float | None
     duration_s: float | None
     reason: str
     runs: list[RunSeen]
+
+
+class QuorumSeen(TypedDict):
+    """How many verified regions have judged a check lately, and in how many of them it has failed."""
+
+    check: str
+    regions: int
+    failed: int
 
 
 class WorkerSeen(TypedDict):
@@ -55,18 +67,31 @@ class LimitSeen(TypedDict):
     peak_percent: float
 
 
+class OwnHealth(TypedDict):
+    """How a master itself is. `ledger` and `store` say what is wrong with them, and are empty where nothing is."""
+
+    turned_s: float  # age of the loop's last turn
+    unacknowledged: int  # messages that no worker has acknowledged yet
+    unwritten: int  # results that the store has not taken yet
+    lost: int  # results that it never will
+    ledger: str
+    store: str
+
+
 class Snapshot(TypedDict):
     """All that a master, or a run, knows at a moment, as JSON-able values; redacted, and strangers' names cut."""
 
     region: str
     target: str
     cells: list[CellSeen]
+    quorums: list[QuorumSeen]
     workers: list[WorkerSeen]
     ticks_under_way: int
     rejected: dict[str, dict[str, int]]
     limits: list[LimitSeen]
     paused: str
     trouble: str
+    own_health: OwnHealth
 
 
 def limit_seen(use: LimitUse) -> LimitSeen:
@@ -83,12 +108,15 @@ def limit_seen(use: LimitUse) -> LimitSeen:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One verdict, or `no data` where none came, as it is shown among the last runs."""
+    """What came of one occasion: `at` by the clock that the board is told, `time` by that of the day, for people."""
 
-    at: str
+    at: float
+    time: str
     outcome: str
-    duration_s: float | None
-    detail: str
+    reason: str
+    verified: bool = False
+    duration_s: float | None = None
+    id: str = ""
 
 
 @dataclass(slots=True)
@@ -97,9 +125,8 @@ class Cell:
 
     region: str
     check: str
-    verdict: Verdict | None = None
-    at: float = 0.0  # when it came, by the clock that the board is told
-    no_data: str = ""
+    verdict: Run | None = None
+    no_data: str = "nothing yet"
     runs: deque[Run] = field(default_factory=lambda: deque(maxlen=RUNS_KEPT))
 
 
@@ -112,20 +139,37 @@ class Board:
     def add_region(self, region: str, checks: Iterable[str]) -> None:
         """Show these checks in a region, whether anything is known of them or not."""
         for check in checks:
-            self._cells.setdefault((region, check), Cell(region, check, no_data="nothing yet"))
+            self._cells.setdefault((region, check), Cell(region, check))
 
-    def judged(self, region: str, verdict: Verdict, now: float) -> None:
+    def judged(self, region: str, verdict: Verdict, now: float, *, verified: bool = False, id_: str = "") -> None:
         """A verdict has come; it is redacted already."""
         cell = self._cell(region, verdict.check)
-        cell.verdict, cell.at, cell.no_data = verdict, now, ""
-        reason = "" if verdict.outcome is Outcome.PASSED or verdict.reason is None else str(verdict.reason)
-        cell.runs.append(Run(_now(), str(verdict.outcome), round(verdict.duration_s, 3), reason))
+        reason = str(verdict.reason or "")
+        run = Run(now, _iso(time.time()), str(verdict.outcome), reason, verified, verdict.duration_s, id_)
+        cell.verdict, cell.no_data = run, ""
+        cell.runs.append(run)
 
     def not_judged(self, region: str, check: str, why: str) -> None:
         """An occasion has passed without a verdict."""
         cell = self._cell(region, check)
         cell.no_data = why
-        cell.runs.append(Run(_now(), "no data", None, why))
+        cell.runs.append(Run(0.0, _iso(time.time()), NO_DATA, why))
+
+    def recall(self, records: Iterable[Record], now: float) -> None:
+        """Put what is remembered, the oldest first, before whatever has come meanwhile."""
+        today = time.time()
+        remembered: dict[tuple[str, str], list[Run]] = {}
+        for record in records:
+            remembered.setdefault((record.region, record.check), []).append(_run_of(record, now, today))
+        for (region, check), runs in remembered.items():
+            cell = self._cell(region, check)
+            come = {run.id for run in cell.runs}
+            before = [run for run in runs if run.id not in come]
+            if before and not cell.runs:
+                cell.no_data = before[-1].reason if before[-1].outcome == NO_DATA else ""
+            if cell.verdict is None:
+                cell.verdict = next((run for run in reversed(before) if run.outcome != NO_DATA), None)
+            cell.runs = deque([*before, *cell.runs], maxlen=RUNS_KEPT)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -137,23 +181,48 @@ class Board:
         return [
             {
                 "region": cell.region,
+                "verified": cell.verdict is not None and cell.verdict.verified,
                 "check": cell.check,
-                "outcome": "no data" if cell.no_data else str(cell.verdict.outcome if cell.verdict else "no data"),
-                "age_s": round(now - cell.at, 1) if cell.verdict else None,
-                "duration_s": round(cell.verdict.duration_s, 3) if cell.verdict else None,
-                "reason": cell.no_data or (str(cell.verdict.reason or "") if cell.verdict else ""),
-                "runs": [_run_seen(run) for run in cell.runs],
+                "outcome": cell.verdict.outcome if cell.verdict and not cell.no_data else NO_DATA,
+                "age_s": round(now - cell.verdict.at, 1) if cell.verdict else None,
+                "duration_s": _rounded(cell.verdict.duration_s) if cell.verdict else None,
+                "reason": cell.no_data or (cell.verdict.reason if cell.verdict else ""),
+                "runs": [_shown(run) for run in cell.runs],
             }
             for cell in self.cells
         ]
+
+    def quorums(self, recent_s: Mapping[str, float], now: float) -> list[QuorumSeen]:
+        """For each check, how many regions may speak of it; `recent_s` says for how long what it judged counts."""
+        found: list[QuorumSeen] = []
+        for check, seconds in recent_s.items():
+            heard = [
+                Heard(cell.region, run.verified, run.outcome, now - run.at)
+                for cell in self.cells
+                if cell.check == check
+                for run in cell.runs
+            ]
+            counted = quorum(heard, seconds)
+            found.append({"check": check, "regions": len(counted.regions), "failed": len(counted.failed)})
+        return found
 
     def _cell(self, region: str, check: str) -> Cell:
         return self._cells.setdefault((region, check), Cell(region, check))
 
 
-def _run_seen(run: Run) -> RunSeen:
-    return {"at": run.at, "outcome": run.outcome, "duration_s": run.duration_s, "detail": run.detail}
+def _run_of(record: Record, now: float, today: float) -> Run:
+    at = now - max(0.0, today - record.at)  # whose clock may be ahead of ours
+    return Run(at, _iso(record.at), record.outcome, record.reason, record.verified, record.duration_s, record.id)
 
 
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+def _shown(run: Run) -> RunSeen:
+    detail = "" if run.outcome == Outcome.PASSED else run.reason
+    return {"at": run.time, "outcome": run.outcome, "duration_s": _rounded(run.duration_s), "detail": detail}
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def _iso(time_s: float) -> str:
+    return dt.datetime.fromtimestamp(time_s, dt.UTC).isoformat(timespec="seconds")

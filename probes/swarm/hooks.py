@@ -57,6 +57,8 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSe
         if the_door is not None and the_door.locked:
             session.equipment.redactor.learn(the_door.password, "ui password")
         guard_output(session.equipment.redactor)
+        # the last to be added is the first to be called: Locust's own would let nothing more be heard
+        environment.events.quitting.add_listener(end)
         try:
             session.begin(environment)
             if environment.web_ui is not None and the_door is not None:
@@ -71,7 +73,6 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSe
         session.end(environment)
 
     locust.events.init.add_listener(begin)
-    locust.events.quitting.add_listener(end)
     return session
 
 

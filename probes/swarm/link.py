@@ -96,6 +96,10 @@ class WorkerLink:
         """How many posts are not acknowledged."""
         return len(self._outbox)
 
+    def unheard(self, *beside: str) -> int:
+        """How many posts are not acknowledged, beside those of some kinds."""
+        return self._outbox.count(beside)
+
     def post(self, kind: str, body: Mapping[str, Any]) -> None:
         """Say it to the master, now or as soon as there is one. Raises ValueError where it is too long."""
         post = self._outbox.add(kind, body)
@@ -187,6 +191,11 @@ class MasterLinks:
     def sessions(self) -> tuple[str, ...]:
         """The clients that have proved themselves in a session and were not forgotten."""
         return tuple(self._sessions)
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many posts, to all clients together, are not acknowledged."""
+        return sum(len(session.outbox) for session in self._sessions.values())
 
     def last_heard_s(self, client: str) -> float:
         """Seconds since the client last posted or acknowledged something new; infinite where it has no session."""

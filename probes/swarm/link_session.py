@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -124,6 +124,10 @@ class Outbox:
     def low(self) -> int:
         """The lowest number that is not acknowledged, or else the next."""
         return next(iter(self._posts), self._last + 1)
+
+    def count(self, beside: Collection[str]) -> int:
+        """How many there are, beside those of some kinds."""
+        return sum(post.kind not in beside for post in self._posts.values())
 
     def add(self, kind: str, body: Mapping[str, Any]) -> Post:
         """Raises ValueError where kind or body is too long, TypeError or ValueError where the body is no JSON."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,15 @@ from pydantic import ValidationError
 
 from probes.errors import PausedError, SmokeprobeError
 from probes.model import Verdict
-from probes.pipeline import decode, presentable
 from probes.safety.permits import Usage, boot_clock
-from probes.swarm.board import Board, Snapshot
+from probes.swarm.board import Snapshot
 from probes.swarm.dispatcher import OneUserPerCheckAndWorker
 from probes.swarm.equipment import Equipment
 from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
 from probes.swarm.grants import LedgerGrants
 from probes.swarm.link import MasterLinks
 from probes.swarm.link_session import Received
+from probes.swarm.results import Results
 from probes.swarm.schedule import Schedule
 from probes.swarm.status import Status, serve_status
 from probes.swarm.ticks import NoData, Ticks
@@ -35,13 +35,16 @@ LOST_S = 12.0
 """A worker that was not heard of for so long is lost; what it has under way may still come."""
 
 DRAIN_S = 8.0
-"""How long a master that ends waits for the verdicts of what is under way."""
+"""How long a master that ends waits for the verdicts of what is under way, and until they are written."""
+
+LEAST_TO_WRITE_S = 1.0
+"""How much of that there is for writing, however long the verdicts took."""
+
+EARLY_KEPT = 256
+"""So many verdicts may come before their worker has said who it is."""
 
 A_DAY_S = 86400.0
 """How long a worker keeps still that is told of a pause without an end, should it never hear of the master again."""
-
-HEARD_KEPT = 4096
-"""Of so many ticks it is remembered that their verdict was counted."""
 
 log = logging.getLogger(__name__)
 
@@ -65,19 +68,19 @@ class MasterSession:
         self.equipment = next(iter(regions.values()))
         self._regions = dict(regions)
         self.checks = tuple(dict.fromkeys(name for each in regions.values() for name in each.ever_planned))
-        self.board = Board()
         self._links = MasterLinks(key, self._send)
         self._grants = LedgerGrants(regions)
-        self._ticks = Ticks(self._links.post, self._grants, self._no_data)
+        self.results = Results(self.equipment, self.checks)
+        self._ticks = Ticks(self._links.post, self._grants, self.results.not_judged)
         self._schedule = Schedule()
         self._environment: Environment | None = None
         self._members: dict[str, _Member] = {}
-        self._heard: OrderedDict[str, None] = OrderedDict()
+        self._early: deque[Received] = deque(maxlen=EARLY_KEPT)
         self._paused = ""
         self._status_port = status_port
         self._server: WSGIServer | None = None
         self._turned_at = boot_clock()
-        self._draining = False
+        self._draining = self._deaf = False
         self._greenlets: list[gevent.Greenlet[..., Any]] = []
 
     def begin(self, environment: Environment) -> None:
@@ -93,6 +96,7 @@ class MasterSession:
         if self._status_port:
             self._server = serve_status(Status(self.snapshot, self._turned_s), "127.0.0.1", self._status_port)
         self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._keep_users)]
+        self.results.history.begin()
         log.info("master of %s, share %s", self._names, self.equipment.options.share)
 
     def rest_s(self, name: str) -> float:  # noqa: ARG002 - the protocol's
@@ -107,12 +111,20 @@ class MasterSession:
         """Nor has it anything to tell itself."""
 
     def end(self, environment: Environment) -> None:
-        """Listener's work at `quitting`: plan nothing more, and hear what is under way."""
+        """Listener's work at `quitting`: plan nothing more, hear what is under way, and see that it is written.
+
+        What comes later is not acknowledged, and the workers stay as they are: they tell it to the next master.
+        """
+        if self._draining:
+            return  # on SIGTERM Locust fires `quitting` twice
         self._draining = True
         ends = boot_clock() + DRAIN_S
         while any(tick.permit is not None for tick in self._ticks.under_way) and boot_clock() < ends:
             gevent.sleep(TURN_S)
         gevent.killall(self._greenlets, block=False)
+        self._deaf = True
+        self.results.history.close(max(LEAST_TO_WRITE_S, ends - boot_clock()))
+        self._runner.clients.clear()  # Locust would tell them to quit
         if self._server is not None:
             self._server.stop(timeout=0.5)
         environment.process_exit_code = 0
@@ -120,11 +132,13 @@ class MasterSession:
     def snapshot(self) -> Snapshot:
         """All that a master knows."""
         now = boot_clock()
-        paused = self._grants.paused()
+        paused, limits = self._grants.paused(), self._grants.limits_used()
+        ledger, history = self._grants.trouble, self.results.history
         return {
             "region": self._names,
             "target": self.equipment.target,
-            "cells": self.board.to_json(now),
+            "cells": self.results.board.to_json(now),
+            "quorums": self.results.quorums(),
             "workers": [
                 {
                     "client": worker.client[:60],
@@ -137,9 +151,17 @@ class MasterSession:
             ],
             "ticks_under_way": len(self._ticks.under_way),
             "rejected": {client: dict(reasons) for client, reasons in self._links.rejected.items()},
-            "limits": self._grants.limits_used(),
+            "limits": limits,
             "paused": paused.message if paused else "",
-            "trouble": self._grants.trouble,
+            "trouble": " ".join(filter(None, (ledger, history.trouble))),
+            "own_health": {
+                "turned_s": round(self._turned_s(), 3),
+                "unacknowledged": self._links.unacknowledged,
+                "unwritten": history.unwritten,
+                "lost": history.lost,
+                "ledger": ledger,
+                "store": history.trouble,
+            },
         }
 
     def _turned_s(self) -> float:
@@ -159,10 +181,7 @@ class MasterSession:
         return runner
 
     def _plan(self, region: str, equipment: Equipment) -> None:
-        self.board.add_region(region, equipment.planned)
-        for check, why in equipment.left_out.items():
-            if check in self.checks:  # at another hour it does run
-                self.board.not_judged(region, check, why)
+        self.results.plan(region, equipment.intervals, equipment.left_out)
         self._schedule.add_region(region, equipment.intervals, boot_clock())
 
     def follow_the_clock(self) -> None:
@@ -226,9 +245,11 @@ class MasterSession:
         self._runner.send_message(FLEET_MESSAGE, message, client)
 
     def _on_message(self, environment: Environment, msg: Any, **_: Any) -> None:  # noqa: ARG002 - Locust's names
-        received = self._links.receive(msg.node_id, msg.data)
-        if received is None:
-            return
+        received = None if self._deaf else self._links.receive(msg.node_id, msg.data)
+        if received is not None:
+            self._hear(received)
+
+    def _hear(self, received: Received) -> None:
         try:
             self._heed(received)
         except (KeyError, TypeError, ValueError, ValidationError) as problem:
@@ -241,6 +262,8 @@ class MasterSession:
                 self._join(client, body)
             case "ask":
                 self._ticks.asked(client, str(body["tick"]), boot_clock())
+            case "verdict" if client not in self._members:
+                self._early.append(received)
             case "verdict":
                 self._count(client, body)
             case "alive":
@@ -262,37 +285,31 @@ class MasterSession:
         self._members[client] = member
         self._ticks.join(client, region, member.checks, verified=member.verified)
         log.info("worker %s has joined region %s", client[:60], region)
+        early, self._early = self._early, deque(maxlen=EARLY_KEPT)
+        for received in early:
+            self._hear(received)
         if paused := self._grants.paused():
             self._tell_of_pause(client, paused)
 
     def _count(self, client: str, body: Mapping[str, Any]) -> None:
-        """Take a verdict in, once, whatever became of the tick meanwhile: what a worker has finished is not lost."""
-        id_ = str(body["tick"])
-        tick = self._ticks.done(client, id_)
+        """Take a verdict in, whatever became of the tick meanwhile: what a worker has finished is not lost."""
+        member = self._members[client]
+        tick = self._ticks.done(client, str(body["tick"]))
         self._ticks.turn(boot_clock())  # there may be something that waits for this worker
-        usage = None if body["usage"] is None else Usage.from_json(body["usage"])
-        if usage is not None:
-            self._grants.settle(usage)
-        if body["verdict"] is None or id_ in self._heard or client not in self._members:
-            return
-        self._heard[id_] = None
-        while len(self._heard) > HEARD_KEPT:
-            self._heard.popitem(last=False)
-        verdict = presentable(decode(body["verdict"]), self.equipment.redactor)
-        region = tick.occasion.region if tick is not None else self._members[client].region
-        if verdict.check in self.checks:
-            self.board.judged(region, verdict, boot_clock())
-            log.info("%s %s: %s %s", region, verdict.check, verdict.outcome, verdict.reason or "")
+        usage = Usage.from_json(body["usage"])
+        self._grants.settle(usage)
+        if body["verdict"] is not None:
+            region = tick.occasion.region if tick is not None else member.region
+            self.results.judged(body["verdict"], usage.permit, region=region, verified=member.verified, client=client)
+        elif tick is not None:
+            nothing = NoData(tick.occasion.region, tick.occasion.check, "no answer", "its permit came too late")
+            self.results.not_judged(nothing)
 
     def _target_asked(self, client: str, body: Mapping[str, Any]) -> None:
         """What the target asked of one worker holds for all."""
         member = self._members.get(client)
-        hold = self._grants.target_asked(member.region, body) if member else None
+        region = member.region if member else next(iter(self._regions))  # heeded, whether he has joined yet or not
+        hold = self._grants.target_asked(region, body)
         for other in self._links.sessions:
             if hold is not None and other != client:
                 self._links.post(other, hold[0], hold[1])
-
-    def _no_data(self, nothing: NoData) -> None:
-        why = f"{nothing.why}: {nothing.detail}" if nothing.detail else nothing.why
-        self.board.not_judged(nothing.region, nothing.check, self.equipment.redactor.text(why))
-        log.warning("%s %s: no data, %s", nothing.region, nothing.check, why)

@@ -133,13 +133,17 @@ class SmokeSession:
             "region": self.equipment.options.region,
             "target": self.equipment.target,
             "cells": self.board.to_json(boot_clock()),
+            "quorums": [],
             "workers": [],
             "ticks_under_way": conductor.under_way,
             "rejected": {},
             "limits": self._limits,
             "paused": paused.message if paused else "",
             "trouble": desk.trouble,
-        }
+            "own_health": {
+                "turned_s": 0.0, "unacknowledged": 0, "unwritten": 0, "lost": 0, "ledger": desk.trouble, "store": "",
+            },
+        }  # fmt: skip
 
     def end(self, environment: Environment) -> None:
         """Listener's work at `quitting`: log-outs first, then the report, in every case; sets the exit code."""
@@ -196,7 +200,8 @@ class SmokeSession:
     def _accept(self, verdict: Verdict) -> None:
         clean = self._pipeline.accept(verdict)
         if not clean.configured_out:
-            self.board.judged(self.equipment.options.region, clean, boot_clock())
+            verified = bool(self._region and self._region.value and self._region.value.verified)
+            self.board.judged(self.equipment.options.region, clean, boot_clock(), verified=verified)
 
     def _fill_in(self, conductor: Conductor) -> None:
         """What became of the checks that have told nothing."""

@@ -1,7 +1,8 @@
 """What a master answers to whoever watches it, over HTTP: is it alive, is it ready, what does it know.
 
-`/healthz` 200 while its loop turns; `/readyz` 200 while it has a worker and a ledger; `/board` all it knows, as JSON;
-`/metrics` the same for Prometheus. Read only, and on the loopback unless told otherwise.
+`/healthz` 200 while its loop turns; `/readyz` 200 while it has a worker and a ledger (what is wrong with the history
+keeps it from nothing); `/board` all it knows, as JSON; `/metrics` the same for Prometheus. Read only, and on the
+loopback unless told otherwise.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def _app(status: Status) -> Flask:
 
     def readyz() -> tuple[Response, int]:
         found = status.snapshot()
-        ready = bool(found["workers"]) and not found["trouble"] and status.turned_s() < STUCK_S
+        ready = bool(found["workers"]) and not found["own_health"]["ledger"] and status.turned_s() < STUCK_S
         return jsonify(ready=ready, workers=len(found["workers"]), trouble=found["trouble"]), 200 if ready else 503
 
     def board() -> Response:
@@ -82,15 +83,30 @@ def _registry(found: Snapshot) -> CollectorRegistry:
 
     outcome = gauge("check_outcome", "1 for the last outcome", "region", "check", "outcome")
     age = gauge("check_age_seconds", "Age of the last verdict", "region", "check")
+    verified = gauge("check_verified", "1 where something bore the region of the last verdict out", "region", "check")
     for cell in found["cells"]:
+        verified.labels(cell["region"], cell["check"]).set(float(cell["verified"]))
         for name in OUTCOMES:
             outcome.labels(cell["region"], cell["check"], name).set(float(cell["outcome"] == name))
         if cell["age_s"] is not None:
             age.labels(cell["region"], cell["check"]).set(cell["age_s"])
+    judging = gauge("quorum_regions", "Verified regions that have judged a check lately", "check")
+    failing = gauge("quorum_failed_regions", "Those of them in which it has failed", "check")
+    for counted in found["quorums"]:
+        judging.labels(counted["check"]).set(counted["regions"])
+        failing.labels(counted["check"]).set(counted["failed"])
     workers = gauge("workers", "Workers that have joined and are heard of", "region")
     for region in {cell["region"] for cell in found["cells"]}:
         workers.labels(region).set(sum(worker["region"] == region for worker in found["workers"]))
     gauge("ticks_under_way", "Occasions that have come to nothing yet").set(found["ticks_under_way"])
+    own = found["own_health"]
+    gauge("turn_age_seconds", "Age of the master's last turn").set(own["turned_s"])
+    gauge("messages_unacknowledged", "Messages that no worker has acknowledged yet").set(own["unacknowledged"])
+    gauge("results_unwritten", "Results that the history has not taken yet").set(own["unwritten"])
+    gauge("results_lost", "Results that the history never will take").set(own["lost"])
+    trouble = gauge("trouble", "1 while something is wrong with it", "of")
+    trouble.labels("ledger").set(float(bool(own["ledger"])))
+    trouble.labels("history").set(float(bool(own["store"])))
     rejected = sum(sum(reasons.values()) for reasons in found["rejected"].values())
     gauge("messages_rejected", "Messages that were not taken").set(rejected)
     used = gauge("budget_peak_percent", "Worst window of a limit, in per cent of it", "limit")

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 ALIVE_S = 3.0
 """How often an idle worker says that it is there."""
 
-LAST_TURNS_S = 4.0
-"""How long a worker that ends waits for the master to have heard its last verdicts."""
+DRAIN_S = 9.0
+"""How long a worker that ends may take: to log out, and until a master, perhaps a new one, has heard what it found."""
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,8 @@ class WorkerSession:
         self._conductor: Conductor | None = None
         self._browser: Browser | None = None
         self._verified = False
+        self._ending = False
+        self._finished: dict[str, Verdict] = {}
         self._offers: dict[str, Queue[str]] = {name: Queue() for name in self.checks}
         self._greenlets: list[gevent.Greenlet[..., Any]] = []
 
@@ -83,30 +85,35 @@ class WorkerSession:
         if tick is None:
             tick = self._desk.ticks[name] = self._offers[name].get()
         verdict = self._conductor.run_check(name, _Silent())
-        return None if self._desk.was_denied(tick) else verdict
+        if self._desk.was_denied(tick):
+            return None
+        self._finished[name] = verdict  # until it is told: its user may be killed before that
+        return verdict
 
     def tell(self, verdict: Verdict | None, name: str) -> None:
         """Tell the master what came of a check, and be free for its next tick."""
         tick = self._desk.ticks.pop(name, None)
+        self._finished.pop(name, None)
         if tick is None:
             return
         usage = self._desk.usage_of(tick)
-        if verdict is not None or usage is not None:
-            body = {"usage": usage.to_json() if usage else None, "verdict": encode(verdict) if verdict else None}
+        if usage is not None:  # without a permit the tick is still to be run
+            body = {"usage": usage.to_json(), "verdict": encode(verdict) if verdict else None}
             self._link.post("verdict", {"tick": tick, **body})
 
     def end(self, environment: Environment) -> None:
         """Listener's work at `quitting`: log out, tell what was seen, and see that it is heard."""
-        if self._conductor is None:
-            return
+        if self._conductor is None or self._ending:
+            return  # on SIGTERM Locust fires `quitting` twice
+        self._ending = True
+        ends = time.monotonic() + DRAIN_S
         self._conductor.end("interrupted", interrupted=True)
         for name in list(self._desk.ticks):
-            self.tell(self._conductor.verdict_of(name), name)
-        ends = time.monotonic() + LAST_TURNS_S
-        while self._link.unacknowledged and time.monotonic() < ends:
+            self.tell(self._finished.get(name) or self._conductor.verdict_of(name), name)
+        while self._link.unheard("alive", "ask") and time.monotonic() < ends:
             gevent.sleep(TURN_S)
-        if self._link.unacknowledged:
-            log.warning("%d messages were not heard by the master", self._link.unacknowledged)
+        if unheard := self._link.unheard("alive", "ask"):
+            log.warning("%d messages were not heard by the master", unheard)
         gevent.killall(self._greenlets, block=False)
         self._conductor.close()
         environment.process_exit_code = 0
@@ -114,7 +121,7 @@ class WorkerSession:
     def _take_turns(self) -> None:
         next_alive = 0.0
         while True:
-            if self._sessions_opened and boot_clock() >= next_alive:
+            if self._sessions_opened and not self._ending and boot_clock() >= next_alive:
                 next_alive = boot_clock() + ALIVE_S
                 self._link.post("alive", {"browser": self._browser is not None and self._browser.idle_s > 0.0})
             self._link.turn()
@@ -188,7 +195,7 @@ class WorkerSession:
 
     def _offer(self, tick: str, check: str) -> None:
         """An offer is taken up by the user of its check; one that is too late by then is denied when it asks."""
-        if check in self._offers:
+        if check in self._offers and not self._ending:
             self._offers[check].put(tick)
 
 

@@ -160,17 +160,19 @@ def test_a_master_that_has_a_web_ui_shows_its_workers_and_whom_it_rejects(target
         line = [LOCUST, "-f", str(ROOT / "locustfiles" / "production_smoke.py"), "--master", "--web-port", str(port)]
         line += ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(fleet.port)]
         line += ["--smoke-config", str(fleet.config), "--target-url", target.url, "--state-dir", str(tmp_path / "m")]
+        line += ["--region", "nowhere"]
         environment = Runner(target, tmp_path, fleet.config).environment(**fleet.env)
         with (tmp_path / "master.log").open("wb") as log, subprocess.Popen(line, env=environment, stderr=log) as master:
             try:
                 assert until(Ui(master, port, tmp_path / "master.log").is_up)
-                fleet.worker("good")
+                fleet.worker("good", "--region", "nowhere")
                 fleet.worker("bad", env={"SMOKEPROBE_FLEET_KEY": "f" * 32})
                 with chromium_page() as page:
                     page.goto(f"http://127.0.0.1:{port}/smoke")
-                    wait_for(page, "in local, heard")
+                    wait_for(page, "in nowhere (unverified), heard")
                     wait_for(page, "without our key, ")
                     wait_for(page, "passed")
+                    assert page.get_by_role("heading", name="Region nowhere (unverified)").count() == 1
                     assert page.get_by_role("button", name="Run all checks now").count() == 0
                     assert serious_of(page) == []
                     page.get_by_role("button", name="Pause probing").click()

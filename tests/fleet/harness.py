@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from probes.safety.ledger import open_ledger
+from probes.safety.ledger import Ledger, open_ledger
 from probes.safety.permits import Meter, Permit
 from probes.standin.process import StandIn
 from tests.e2e.harness import SMOKEPROBE, Runner, write_config
@@ -125,7 +125,11 @@ class Fleet:
 
 def write_ledger(state: Path) -> None:
     """A ledger out of which something was granted before, so that a master need not wait for what it does not know."""
-    ledger = open_ledger(state)
+    fill_ledger(open_ledger(state))
+
+
+def fill_ledger(ledger: Ledger) -> None:
+    """As `write_ledger`, wherever it is."""
     if ledger.is_empty():
         permit = Permit("before", "health", "local", "http://127.0.0.1:1", "adhoc", (), {}, {}, "", 1.0, 0.0)
         ledger.reserve(permit, share_fraction=1.0)

@@ -25,7 +25,7 @@ def main() -> None:
         for moment in (first, *later):
             traveller.move_to(moment)
             master.follow_the_clock()
-            found.append({cell.check: cell.no_data for cell in master.board.cells})
+            found.append({cell.check: cell.no_data for cell in master.results.board.cells})
     sys.stdout.write(json.dumps(found))
 
 

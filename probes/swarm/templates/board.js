@@ -90,7 +90,8 @@ function newRegion(region) {
 }
 
 function showRegion(element, region) {
-  write(element.firstElementChild, `Region ${region.name}`);
+  const claimed = region.name !== "local" && region.cells.some((cell) => cell.age_s !== null && !cell.verified);
+  write(element.firstElementChild, `Region ${region.name}${claimed ? " (unverified)" : ""}`);
   keep(element.lastElementChild, region.cells, () => copyOf("cell"), showCell);
 }
 
