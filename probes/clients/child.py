@@ -39,6 +39,7 @@ class Child:
     folder: Path
     channel: socket.socket | None = None
     ready: bool = False
+    dismissed: bool = False
     received: bytes = b""
 
 
