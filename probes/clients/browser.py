@@ -197,7 +197,9 @@ def _ends_by_itself(child: Child) -> bool:
     with contextlib.suppress(OSError):  # nothing that it still says matters; TimeoutError is an OSError
         while True:
             _receive(child, ends_at)
-    return child.process.poll() == 0
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return child.process.wait(timeout=0.01) == 0
+    return False
 
 
 def _socket(child: Child) -> socket.socket:
