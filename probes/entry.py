@@ -6,6 +6,7 @@ waits for longest.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ def main() -> None:
         from probes.swarm.signals import remember
 
         remember()  # from the first moment on, what ends a run ends it with a report
+        gc.disable()  # what is imported stays: no time is spent on looking for garbage until swarm.hooks begins
     if wants_browser(sys.argv[1:], os.environ):
         from probes.clients.child import EARLY, spawn
 

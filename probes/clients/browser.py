@@ -26,6 +26,9 @@ from probes.safety.permits import boot_clock
 GRACE_S = 0.3
 """What an answer may take beyond the journey's own time-out, before the browser counts as hung."""
 
+LAST_STEPS_S = 0.3
+"""What a browser that was dismissed may take to end, before it is killed."""
+
 LONGEST_LAST_WORDS = 4096
 OnSession = Callable[[Mapping[str, str]], None]
 
@@ -63,6 +66,13 @@ class Browser:
         self._last_used = boot_clock()
         self._child: Child | None = self._start(child) if at_once else None
 
+    def prepare(self) -> None:
+        """A journey is about to come: have a tab ready for it, and the browser started."""
+        self._last_used = boot_clock()
+        with contextlib.suppress(OSError, BrowserError):  # whoever runs the journey hears why
+            self._child = self._living_child()
+            _send(self._child, {"cmd": "prepare"})
+
     def run(self, journey: Journey, on_session: OnSession = lambda _tokens: None) -> PageResult:
         """Do a journey. `on_session` is called with the tokens of a log-in as soon as the target has answered it.
 
@@ -93,6 +103,13 @@ class Browser:
     def idle_s(self) -> float:
         """Seconds since the last journey, while none is under way and the browser is there; else zero."""
         return 0.0 if self._under_way or self._child is None else boot_clock() - self._last_used
+
+    def dismiss(self) -> None:
+        """No journey comes any more: the browser ends by itself while we go on, and `close` sees to it that it has."""
+        if self._child is not None and not self._under_way:
+            self._child.dismissed = True
+            with contextlib.suppress(OSError):  # gone already
+                _socket(self._child).shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """End the browser with everything that belongs to it, within a second. `run` would start a new one."""
@@ -162,7 +179,8 @@ def _no_folder(error: OSError) -> BrowserError:
 
 def discard(child: Child) -> None:
     """End a sidecar's process with everything that belongs to it, within a second."""
-    kill_tree(child.process.pid, child.mark)  # nobody has waited for it yet, so the number is still its own
+    if not (child.dismissed and _ends_by_itself(child)):
+        kill_tree(child.process.pid, child.mark)  # nobody has waited for it yet, so the number is still its own
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.process.wait(timeout=0.2)
     if child.channel is None:
@@ -171,6 +189,17 @@ def discard(child: Child) -> None:
         child.channel.close()
     child.stderr.close()
     shutil.rmtree(child.folder, ignore_errors=True)
+
+
+def _ends_by_itself(child: Child) -> bool:
+    """Whether the sidecar ends now, having ended all that it had started."""
+    ends_at = time.monotonic() + LAST_STEPS_S
+    with contextlib.suppress(OSError):  # nothing that it still says matters; TimeoutError is an OSError
+        while True:
+            _receive(child, ends_at)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return child.process.wait(timeout=0.01) == 0
+    return False
 
 
 def _socket(child: Child) -> socket.socket:

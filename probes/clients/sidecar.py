@@ -5,6 +5,7 @@ that is both its stdin and its stdout: first a `Hello`, once it knows, then one 
 
     → {"hello": {...}}                                          once
     ← {"event": "ready"}                                        Chromium is there
+    → {"cmd": "prepare"}                                        a request is about to come: open its tab
     → {"id": 1, "cmd": "run", "at": boot clock, "journey": {...}}
     ← {"event": "session", "tokens": {"access_token": …, "refresh_token": …}}
     ← {"id": 1, "result": {...}}
@@ -56,18 +57,15 @@ Emit = Callable[[Mapping[str, Any]], None]
 
 
 class Chrome:
-    """A running Chromium behind its gate.
-
-    A tab in a fresh profile waits for the first journey. For no other one: a page before which another is opened is no
-    longer the one in front, and Chromium takes its time with it.
-    """
+    """A running Chromium behind its gate, with a tab in a fresh profile for the first journey."""
 
     def __init__(self, browser: Browser, gate: Gate, user_agent: str, addresses: Addresses) -> None:
         self.browser = browser
         self.gate = gate
         self.addresses = addresses
         self._user_agent = user_agent
-        self._first: asyncio.Task[Tab] | None = asyncio.ensure_future(open_tab(browser, user_agent))
+        self._spare: asyncio.Task[Tab] | None = None
+        self.prepare()
 
     @classmethod
     async def launch(cls, playwright: Playwright, hello: Hello, addresses: Addresses) -> Chrome:
@@ -89,11 +87,22 @@ class Chrome:
         await gate.enable()
         return cls(browser, gate, user_agent, addresses)
 
+    def prepare(self) -> None:
+        """Begin to open the tab of the next journey, unless it waits already.
+
+        Not while another journey is under way: a page before which another is opened is no longer the one in front, and
+        Chromium takes its time with it.
+        """
+        if self._spare is None:
+            self._spare = asyncio.ensure_future(open_tab(self.browser, self._user_agent))
+
     async def take_tab(self) -> Tab:
         """A tab that nobody has used yet."""
-        first, self._first = self._first, None
-        tab = None if first is None else await first
-        return await open_tab(self.browser, self._user_agent) if tab is None or tab.crashed.is_set() else tab
+        self.prepare()
+        assert self._spare is not None  # noqa: S101 - prepared just now
+        spare, self._spare = self._spare, None
+        tab = await spare
+        return await open_tab(self.browser, self._user_agent) if tab.crashed.is_set() else tab
 
     async def done_with(self, tab: Tab) -> None:
         """Throw a used profile away."""
@@ -139,6 +148,11 @@ class Sidecar:
             result = await self._visit(chrome, tab, request)
             self._emit({"id": request["id"], "result": result.to_json()})
             await chrome.done_with(tab)
+
+    def prepare(self) -> None:
+        """Open a tab for the request that is about to come; a Chromium that is yet to start opens its first anyway."""
+        if self._chrome is not None:
+            self._chrome.prepare()
 
     def stop(self, request_id: int, reason: str) -> None:
         """Let no further request of this journey leave, other than a log-out; also where it has yet to begin."""
@@ -229,6 +243,8 @@ def _read(loop: asyncio.AbstractEventLoop, requests: asyncio.Queue[dict[str, Any
             message = json.loads(line)
             if message["cmd"] == "run":
                 loop.call_soon_threadsafe(requests.put_nowait, message)
+            elif message["cmd"] == "prepare":
+                loop.call_soon_threadsafe(sidecar.prepare)
             elif message["cmd"] == "stop":
                 loop.call_soon_threadsafe(sidecar.stop, message["id"], message["reason"])
     finally:

@@ -183,8 +183,13 @@ class Conductor:
             if paused := self.desk.paused():
                 self._browser.stop(paused.message)
 
+    def dismiss_browser(self) -> None:
+        """All verdicts are in: let the browser begin to end, beside what is still to be done."""
+        if self._browser is not None:
+            self._browser.dismiss()
+
     def close(self) -> None:
-        """Let the browser go, and keep only the newest screenshots."""
+        """See to it that the browser is gone, and keep only the newest screenshots."""
         keep_newest(self.equipment.options.state / "screenshots", SCREENSHOTS_KEPT)
         if self._browser is not None:
             self._browser.close()
@@ -254,6 +259,8 @@ class Conductor:
 
     def _execute(self, check: AnyCheck, meter: Meter, progress: Progress, span: Span) -> Verdict:
         try:
+            if check.uses_browser and self._browser is not None:
+                self._browser.prepare()  # beside what the check does before it needs a page
             tools = self._tools(check, meter, span)
             verdict = execute(check, tools, lambda number: progress.attempt(check.name, number))
             return verdict if meter.usage().sent else of_nothing_sent(verdict)

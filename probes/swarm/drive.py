@@ -6,6 +6,9 @@ import atexit
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
 from typing import NoReturn
 
 from probes.config.load import shipped
@@ -41,8 +44,20 @@ def _forget_options() -> None:
         del os.environ[name]
 
 
+@contextmanager
+def _plugins_read_once() -> Iterator[None]:
+    """Let all that is installed be read once: gevent asks for plugins twice for each module that it patches."""
+    ask = metadata.entry_points
+    metadata.entry_points = ask().select  # with the same result
+    try:
+        yield
+    finally:
+        metadata.entry_points = ask
+
+
 def _locust(conf: str, options: RunOptions, more: tuple[str, ...]) -> NoReturn:
-    from locust.main import main
+    with _plugins_read_once():
+        from locust.main import main
 
     from probes.swarm.arguments import arguments_for
 

@@ -162,13 +162,14 @@ class SmokeSession:
         conductor.end("interrupted" if self._signal else "stopped", interrupted=True)
         self._fill_in(conductor)
         gevent.killall(self._greenlets, block=False)
-        conductor.close()
+        conductor.dismiss_browser()
         self._progress.__exit__(None, None, None)
         report = self._pipeline.report(self._facts(conductor), allow_degraded=self.equipment.options.allow_degraded)
         options = self.equipment.options
         readers = Readers(options.json_file, options.junit_file, options.html_file)
         environment.process_exit_code = publish(report, readers, self._console, self._commands).exit_code
         sys.stdout.flush()
+        conductor.close()
 
     def _facts(self, conductor: Conductor) -> RunFacts:
         return RunFacts(
@@ -216,6 +217,8 @@ class SmokeSession:
         if self.stay:
             gevent.spawn(_runner(environment).stop)  # Locust's page offers to start again
         else:
+            if self._conductor is not None:
+                self._conductor.dismiss_browser()
             self._quit(environment)
 
     def _on_signal(self, number: int, environment: Environment) -> None:

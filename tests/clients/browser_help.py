@@ -65,6 +65,29 @@ def chromium_processes() -> list[psutil.Process]:
     return [each for each in psutil.Process().children(recursive=True) if "chrom" in command(each)[0]]
 
 
+def browser_process() -> psutil.Process:
+    """Chromium's first process, the parent of all its others."""
+    processes = chromium_processes()
+    return next(each for each in processes if each.parent() not in processes)
+
+
+def of_browsers() -> list[psutil.Process]:
+    """What this process has started, but for the stand-ins that other tests have left for the next ones."""
+    children = psutil.Process().children(recursive=True)
+    return [each for each in children if "standin" not in " ".join(command(each))]
+
+
+def renderers() -> list[psutil.Process]:
+    return [each for each in chromium_processes() if "--type=renderer" in command(each)]
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def command(process: psutil.Process) -> list[str]:
     """Its command line; an empty name where the process is gone, or waits to be reaped."""
     try:

@@ -21,10 +21,14 @@ from probes.clients.journey import Action, Expect, Fill, Goto, WaitForPath
 from tests.clients.browser_help import (
     Answer,
     Recorder,
+    browser_process,
     chromium_processes,
     command,
+    is_alive,
     journey,
+    of_browsers,
     recorder,
+    renderers,
     rules,
     start,
 )
@@ -41,22 +45,6 @@ def target() -> Iterator[Recorder]:
         server.holds["/never.png"] = threading.Event()
         yield server
         server.holds["/never.png"].set()
-
-
-def browser_process() -> psutil.Process:
-    """Chromium's first process, the parent of all its others."""
-    processes = chromium_processes()
-    return next(each for each in processes if each.parent() not in processes)
-
-
-def of_browsers() -> list[psutil.Process]:
-    """What this process has started, but for the stand-ins that other tests have left for the next ones."""
-    children = psutil.Process().children(recursive=True)
-    return [each for each in children if "standin" not in " ".join(command(each))]
-
-
-def renderers() -> list[psutil.Process]:
-    return [each for each in chromium_processes() if "--type=renderer" in command(each)]
 
 
 def once_held(target: Recorder, action: str) -> tuple[threading.Thread, list[psutil.Process]]:
@@ -229,13 +217,6 @@ def test_nothing_outlives_a_parent_that_is_killed(target: Recorder, short_path: 
         parent.kill()
     assert until(lambda: not any(map(is_alive, family)), 2.0), family
     assert list(short_path.iterdir()) == []  # nor does its profile
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_profiles_are_removed(target: Recorder, short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
