@@ -58,7 +58,9 @@ def test_logged_in_one_runs_all_checks_and_pauses_by_keyboard(target: StandIn, l
     ui = locked_ui
     with chromium_page(viewport={"width": 1280, "height": 900}) as page:
         page.goto(f"{ui.url}/smoke")
-        page.keyboard.type("smokeprobe")  # the first field has the focus
+        # with the first frame, not before
+        page.wait_for_function("() => document.activeElement.name === 'username'", timeout=PASSING)
+        page.keyboard.type("smokeprobe")
         page.get_by_label("Password").fill(PASSWORD)
         page.keyboard.press("Enter")
         page.wait_for_url("**/smoke", timeout=PASSING)  # where one wanted to go
