@@ -64,8 +64,8 @@ class Line:
     def give_up_in_time(self, sock: Any) -> None:
         """Let neither us nor the kernel send anything on a socket once the exchange's time is over.
 
-        The kernel says again what is not acknowledged, for minutes, and whether we have closed it, are stopped, or gone:
-        a request would arrive when nobody accounts for it any more. Raises TimeoutError when there is no time left.
+        For minutes the kernel says again what is not acknowledged, whether we have closed it, are stopped, or gone: a
+        request would arrive when nobody accounts for it any more. Raises TimeoutError when there is no time left.
         """
         left = self.remaining()
         sock.settimeout(left)

@@ -1,4 +1,4 @@
-"""What a prober has given up never arrives: the kernel says again, and for minutes, what a line that is cut has lost."""
+"""What was given up never arrives, although for minutes the kernel says again what a line that was cut has lost."""
 
 from __future__ import annotations
 
