@@ -56,6 +56,7 @@ class MasterSession:
     """Holds a master together. It runs no check itself."""
 
     once = False
+    sets_pace = True
 
     def __init__(self, equipment: Equipment, key: bytes, status_port: int = 0) -> None:
         self.equipment = equipment

@@ -44,6 +44,8 @@ TICK_S = 0.1
 class SmokeSession:
     """Holds a run together. Locust's listeners are its methods; users call `run_check`."""
 
+    sets_pace = False
+
     def __init__(
         self, equipment: Equipment, *, once: bool, stay: bool = False, only_kinds: frozenset[str] = frozenset()
     ) -> None:

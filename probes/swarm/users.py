@@ -25,6 +25,7 @@ class Session(Protocol):
 
     equipment: Equipment
     once: bool
+    sets_pace: bool  # its users wait for it, and for nothing else, between two runs of a check
     checks: tuple[str, ...]
 
     def run_check(self, name: str) -> Verdict | None:
@@ -51,7 +52,7 @@ class _Configured(UserMeta):
 
 
 class ProbeUser(User, metaclass=_Configured):
-    """Runs one check, once or at its interval. Everything else is decided by the session."""
+    """Runs one check, once, at its interval, or as its session says. Everything else is decided by the session."""
 
     abstract = True
     fixed_count = 1
@@ -90,7 +91,7 @@ def probe_classes(session: Session) -> dict[str, type[ProbeUser]]:
     settings = session.equipment.settings
     classes = {}
     for name in session.checks:
-        wait_time = constant(settings.every(settings.checks[name]))
+        wait_time = constant(0.0 if session.sets_pace else settings.every(settings.checks[name]))
         body = {"session": session, "check": name, "wait_time": wait_time, "__doc__": f"Probes `{name}`."}
         classes[class_name(name)] = type(class_name(name), (ProbeUser,), body)
     return classes

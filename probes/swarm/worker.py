@@ -42,6 +42,7 @@ class WorkerSession:
     """Holds a worker together. Locust's listeners are its methods; its users call `run_check` and `tell`."""
 
     once = False
+    sets_pace = True
 
     def __init__(self, equipment: Equipment, key: bytes) -> None:
         self.equipment = equipment
@@ -182,8 +183,10 @@ class WorkerSession:
                 log.warning("the master says what this version does not know")
 
     def _offer(self, tick: str, check: str) -> None:
-        """An offer is taken up by the user of its check; one that is too late by then is denied when it asks."""
+        """An offer is taken up by the user of its check: only ever the last one, as whatever came before it is over."""
         if check in self._offers:
+            while not self._offers[check].empty():
+                self._offers[check].get_nowait()
             self._offers[check].put(tick)
 
 

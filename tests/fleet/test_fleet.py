@@ -224,3 +224,17 @@ def test_a_port_that_is_taken_is_said(fleet: Fleet) -> None:
     assert second.process.wait(20) == 2, second.text()
     assert str(taken) in second.text()
     assert "Traceback" not in second.text()
+
+
+def test_a_worker_that_stood_still_for_a_moment_is_not_late_for_ever(fleet: Fleet, target: StandIn) -> None:
+    fleet.master()
+    worker = fleet.worker("one")
+    assert until(lambda: judged(fleet, *ALL)), fleet.story()
+    worker.process.send_signal(signal.SIGSTOP)
+    time.sleep(3.2)  # of the offers that it finds afterwards, only the last of each check is not over
+    worker.process.send_signal(signal.SIGCONT)
+    time.sleep(3)
+    target.reset()
+    time.sleep(8)
+    health = sum(entry["path"] == "/health" for entry in target.ledger())
+    assert health >= 3, fleet.story()
