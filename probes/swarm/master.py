@@ -22,6 +22,7 @@ from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
 from probes.swarm.grants import LedgerGrants
 from probes.swarm.link import MasterLinks
 from probes.swarm.link_session import Received
+from probes.swarm.open_port import guard_master
 from probes.swarm.schedule import Schedule
 from probes.swarm.status import Status, serve_status
 from probes.swarm.ticks import NoData, Ticks
@@ -85,6 +86,7 @@ class MasterSession:
             # Locust's headless master starts once and ends with its last worker; this one waits for whoever comes
             environment.parsed_options.headless = False
         self._runner.register_message(FLEET_MESSAGE, self._on_message)
+        guard_master(self._runner, self._members.__contains__, self._links.reject)
         self._serve(self.equipment.options.region)
         if self._status_port:
             self._server = serve_status(Status(self.snapshot, self._turned_s), "127.0.0.1", self._status_port)

@@ -24,6 +24,7 @@ from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
 from probes.swarm.fleet_desk import FleetBrakes, FleetDesk
 from probes.swarm.link import WorkerLink
 from probes.swarm.link_session import Received
+from probes.swarm.open_port import guard_worker
 from probes.swarm.prewarm import IDLE_S, start_browser
 
 if TYPE_CHECKING:
@@ -60,11 +61,15 @@ class WorkerSession:
 
     def begin(self, environment: Environment) -> None:
         """Listener's work at Locust's `init`: say hello, and go on saying what is due."""
+        from locust.runners import WorkerRunner
+
         self._environment = environment
         self._browser, no_browser = start_browser(self.equipment, self.checks, at_once=False)
         self._conductor = Conductor(self.equipment, self._desk, self._browser, no_browser)
-        assert environment.runner is not None  # noqa: S101 - Locust has made it before it fires `init`
-        environment.runner.register_message(FLEET_MESSAGE, self._on_message)
+        runner = environment.runner
+        assert isinstance(runner, WorkerRunner)  # noqa: S101 - Locust has made it before it fires `init`
+        runner.register_message(FLEET_MESSAGE, self._on_message)
+        guard_worker(runner, self._link.reject)
         # at once, and once: it takes half a second at most, and is said with each `join`
         self._verified = verify_region(self.equipment.options.region, self.equipment.settings, os.environ).verified
         self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._conductor.heed_pauses)]

@@ -1,0 +1,83 @@
+"""What Locust itself takes from the port between a master and its workers, where anyone may write.
+
+Locust's listeners end for good with the first message that they cannot read, it believes whatever name stands in one,
+and it hands its locustfile to whoever asks. Our own messages are another matter: see `link`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from locust.rpc.protocol import Message
+
+from probes.swarm.fleet import FLEET_MESSAGE
+
+if TYPE_CHECKING:
+    from locust.runners import MasterRunner, WorkerRunner
+
+TAKEN_BY_MASTER: Final = frozenset(
+    {"client_ready", "client_stopped", "heartbeat", "spawning", "spawning_complete", "quit", FLEET_MESSAGE}
+)
+TAKEN_OF_MEMBERS: Final = frozenset({"stats", "exception"})
+"""Only of workers that have joined: it is kept, and shown."""
+
+TAKEN_BY_WORKER: Final = frozenset(
+    {"ack", "spawn", "stop", "quit", "reconnect", "heartbeat", "spawning_complete", FLEET_MESSAGE}
+)
+
+_unserialize: Callable[[bytes], Message] = Message.unserialize
+
+
+def guard_master(runner: MasterRunner, is_member: Callable[[str], bool], reject: Callable[[str, str], None]) -> None:
+    """Let a master's runner take only what it can read, of the client itself, and of a kind that we need.
+
+    `reject` is told of each message that is not taken: whose it was, and why, in a word of ours.
+    """
+    handle = runner.handle_message
+
+    def guarded(client_id: str, msg: Message) -> None:
+        if msg.type in TAKEN_BY_MASTER or (msg.type in TAKEN_OF_MEMBERS and is_member(client_id)):
+            if msg.node_id == client_id:
+                _attempt(lambda: handle(client_id, msg), lambda: reject(client_id, "malformed"))
+            else:
+                reject(client_id, "name")
+        else:
+            reject(client_id, "kind")
+
+    _guard(runner, guarded)
+
+
+def guard_worker(runner: WorkerRunner, reject: Callable[[str], None]) -> None:
+    """Let a worker's runner take only what it can read, and of a kind that we need; `reject` is told why not."""
+    handle = runner.handle_message
+
+    def guarded(msg: Message) -> None:
+        if msg.type in TAKEN_BY_WORKER:
+            _attempt(lambda: handle(msg), lambda: reject("malformed"))
+        else:
+            reject("kind")
+
+    _guard(runner, guarded)
+
+
+def _guard(runner: MasterRunner | WorkerRunner, guarded: Callable[..., None]) -> None:
+    """Stand before a runner, which looks both of these up anew for each message."""
+    runner.handle_message = guarded  # type: ignore[method-assign]  # it has no other way in
+    Message.unserialize = _readable  # type: ignore[method-assign]  # nor has this
+
+
+def _readable(data: bytes) -> Message:
+    """The message; one of no kind at all where it cannot be read."""
+    try:
+        message = _unserialize(data)
+    except Exception:  # noqa: BLE001 - a stranger's bytes break in as many ways as msgpack has
+        return Message("", None, "")
+    return message if isinstance(message.type, str) else Message("", None, "")
+
+
+def _attempt(work: Callable[[], Any], otherwise: Callable[[], None]) -> None:
+    try:
+        work()
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        otherwise()
