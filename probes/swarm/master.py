@@ -70,6 +70,7 @@ class MasterSession:
         self._schedule = Schedule((), every, boot_clock())
         self._environment: Environment | None = None
         self._members: dict[str, _Member] = {}
+        guard_master(self._members.__contains__, self._links.reject)
         self._heard: OrderedDict[str, None] = OrderedDict()
         self._paused = ""
         self._status_port = status_port
@@ -86,7 +87,6 @@ class MasterSession:
             # Locust's headless master starts once and ends with its last worker; this one waits for whoever comes
             environment.parsed_options.headless = False
         self._runner.register_message(FLEET_MESSAGE, self._on_message)
-        guard_master(self._runner, self._members.__contains__, self._links.reject)
         self._serve(self.equipment.options.region)
         if self._status_port:
             self._server = serve_status(Status(self.snapshot, self._turned_s), "127.0.0.1", self._status_port)

@@ -7,14 +7,12 @@ and it hands its locustfile to whoever asks. Our own messages are another matter
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from locust.rpc.protocol import Message
+from locust.runners import MasterRunner, WorkerRunner
 
 from probes.swarm.fleet import FLEET_MESSAGE
-
-if TYPE_CHECKING:
-    from locust.runners import MasterRunner, WorkerRunner
 
 TAKEN_BY_MASTER: Final = frozenset(
     {"client_ready", "client_stopped", "heartbeat", "spawning", "spawning_complete", "quit", FLEET_MESSAGE}
@@ -29,42 +27,39 @@ TAKEN_BY_WORKER: Final = frozenset(
 _unserialize: Callable[[bytes], Message] = Message.unserialize
 
 
-def guard_master(runner: MasterRunner, is_member: Callable[[str], bool], reject: Callable[[str, str], None]) -> None:
-    """Let a master's runner take only what it can read, of the client itself, and of a kind that we need.
+def guard_master(is_member: Callable[[str], bool], reject: Callable[[str, str], None]) -> None:
+    """Let Locust's master take only what it can read, of the client itself, and of a kind that we need.
 
-    `reject` is told of each message that is not taken: whose it was, and why, in a word of ours.
+    `reject` is told of each message that is not taken: whose it was, and why, in a word of ours. Call it before the
+    runner is made, whose listener begins at once.
     """
-    handle = runner.handle_message
+    handle = MasterRunner.handle_message
 
-    def guarded(client_id: str, msg: Message) -> None:
+    def guarded(runner: MasterRunner, client_id: str, msg: Message) -> None:
         if msg.type in TAKEN_BY_MASTER or (msg.type in TAKEN_OF_MEMBERS and is_member(client_id)):
             if msg.node_id == client_id:
-                _attempt(lambda: handle(client_id, msg), lambda: reject(client_id, "malformed"))
+                _attempt(lambda: handle(runner, client_id, msg), lambda: reject(client_id, "malformed"))
             else:
                 reject(client_id, "name")
         else:
             reject(client_id, "kind")
 
-    _guard(runner, guarded)
+    MasterRunner.handle_message = guarded  # type: ignore[method-assign,assignment]  # it has no other way in
+    Message.unserialize = _readable  # type: ignore[method-assign]  # nor has this
 
 
-def guard_worker(runner: WorkerRunner, reject: Callable[[str], None]) -> None:
-    """Let a worker's runner take only what it can read, and of a kind that we need; `reject` is told why not."""
-    handle = runner.handle_message
+def guard_worker(reject: Callable[[str], None]) -> None:
+    """The same for Locust's worker; `reject` is told why a message was not taken."""
+    handle = WorkerRunner.handle_message
 
-    def guarded(msg: Message) -> None:
+    def guarded(runner: WorkerRunner, msg: Message) -> None:
         if msg.type in TAKEN_BY_WORKER:
-            _attempt(lambda: handle(msg), lambda: reject("malformed"))
+            _attempt(lambda: handle(runner, msg), lambda: reject("malformed"))
         else:
             reject("kind")
 
-    _guard(runner, guarded)
-
-
-def _guard(runner: MasterRunner | WorkerRunner, guarded: Callable[..., None]) -> None:
-    """Stand before a runner, which looks both of these up anew for each message."""
-    runner.handle_message = guarded  # type: ignore[method-assign]  # it has no other way in
-    Message.unserialize = _readable  # type: ignore[method-assign]  # nor has this
+    WorkerRunner.handle_message = guarded  # type: ignore[method-assign,assignment]  # as above
+    Message.unserialize = _readable  # type: ignore[method-assign]  # as above
 
 
 def _readable(data: bytes) -> Message:

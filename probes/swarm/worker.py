@@ -50,6 +50,7 @@ class WorkerSession:
         self.checks = tuple(equipment.checks)
         self._environment: Environment | None = None
         self._link = WorkerLink(key, self._send)
+        guard_worker(self._link.reject)
         self._sessions_opened = 0
         self._brakes = FleetBrakes(equipment.settings, self._link.post)
         self._desk = FleetDesk(equipment.target, self._brakes, self._link.post)
@@ -61,15 +62,11 @@ class WorkerSession:
 
     def begin(self, environment: Environment) -> None:
         """Listener's work at Locust's `init`: say hello, and go on saying what is due."""
-        from locust.runners import WorkerRunner
-
         self._environment = environment
         self._browser, no_browser = start_browser(self.equipment, self.checks, at_once=False)
         self._conductor = Conductor(self.equipment, self._desk, self._browser, no_browser)
-        runner = environment.runner
-        assert isinstance(runner, WorkerRunner)  # noqa: S101 - Locust has made it before it fires `init`
-        runner.register_message(FLEET_MESSAGE, self._on_message)
-        guard_worker(runner, self._link.reject)
+        assert environment.runner is not None  # noqa: S101 - Locust has made it before it fires `init`
+        environment.runner.register_message(FLEET_MESSAGE, self._on_message)
         # at once, and once: it takes half a second at most, and is said with each `join`
         self._verified = verify_region(self.equipment.options.region, self.equipment.settings, os.environ).verified
         self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._conductor.heed_pauses)]
