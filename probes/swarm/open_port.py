@@ -20,9 +20,11 @@ TAKEN_BY_MASTER: Final = frozenset(
 TAKEN_OF_MEMBERS: Final = frozenset({"stats", "exception"})
 """Only of workers that have joined: it is kept, and shown."""
 
-TAKEN_BY_WORKER: Final = frozenset(
-    {"ack", "spawn", "stop", "quit", "reconnect", "heartbeat", "spawning_complete", FLEET_MESSAGE}
-)
+TAKEN_BY_WORKER: Final = frozenset({"ack", "spawn", "stop", "quit", "reconnect", "spawning_complete", FLEET_MESSAGE})
+HEARTBEAT: Final = "heartbeat"
+"""Passed over by a worker: by the time of day Locust would end it 60 s after the last one, also where it stood still
+itself, or somebody has set its clock. It finds a master again by itself, however long that was away."""
+
 
 _unserialize: Callable[[bytes], Message] = Message.unserialize
 
@@ -55,7 +57,7 @@ def guard_worker(reject: Callable[[str], None]) -> None:
     def guarded(runner: WorkerRunner, msg: Message) -> None:
         if msg.type in TAKEN_BY_WORKER:
             _attempt(lambda: handle(runner, msg), lambda: reject("malformed"))
-        else:
+        elif msg.type != HEARTBEAT:
             reject("kind")
 
     WorkerRunner.handle_message = guarded  # type: ignore[method-assign,assignment]  # as above
