@@ -1,8 +1,8 @@
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links
 LINTS := lint-ruff lint-format lint-types lint-imports lint-deps lint-shell
-# Debian packages that the slow tests stand on
-TEST_TOOLS := nginx-light iproute2 postgresql systemd
+# Debian packages that the slow tests and the fleet's stand on
+TEST_TOOLS := nginx-light iproute2 faketime postgresql systemd
 
 .PHONY: help setup test smoke test-fleet slow test-tools lint $(LINTS) format lock build clean
 
@@ -20,13 +20,13 @@ smoke: setup ## all checks, with a real browser, against the stand-in; what it l
 	{ $(BIN)/smokeprobe standin --port 0 -- $(BIN)/smokeprobe run --env local --state-dir "$$state" --json-file "$$state/report.json" \
 	&& rm -rf "$$state"; } || { code=$$?; echo "state and report are kept in $$state"; exit $$code; }
 
-test-fleet: setup ## masters and workers as real processes
+test-fleet: setup ## masters and workers as real processes, three regions in networks of their own; root and test-tools needed
 	$(BIN)/pytest -q -n auto -m fleet
 
 slow: setup ## the slow tests; root and test-tools needed
 	$(BIN)/pytest -q -n auto -m slow
 
-test-tools: ## what the slow tests need of Debian; installed when root
+test-tools: ## what the slow tests and the fleet's need of Debian; installed when root
 	@dpkg -s $(TEST_TOOLS) >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends $(TEST_TOOLS); }
 
 .PHONY: bench bench-tools

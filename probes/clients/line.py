@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -60,6 +61,21 @@ class Line:
             raise TimeoutError("timed out")
         return left
 
+    def give_up_in_time(self, sock: Any) -> None:
+        """Let neither us nor the kernel send anything on a socket once the exchange's time is over.
+
+        For minutes the kernel says again what is not acknowledged, whether we have closed it, are stopped, or gone: a
+        request would arrive when nobody accounts for it any more. Raises TimeoutError when there is no time left.
+        """
+        left = self.remaining()
+        sock.settimeout(left)
+        _below(sock).setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(left * 1000)))
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether a request was sent of which nothing has come back."""
+        return self.sent_at is not None and self.first_byte_at is None
+
     def phases(self) -> Phases:
         """The stamps as durations in milliseconds."""
         sent, first, last = self.sent_at, self.first_byte_at, self.last_byte_at
@@ -89,6 +105,17 @@ class Line:
             self.connect_s = time.perf_counter() - begun
             return sock
         raise last or OSError("no address")
+
+
+def abort_on_close(sock: Any) -> None:
+    """Let the kernel forget at once, when a socket is closed, what the other side has not acknowledged."""
+    _below(sock).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def _below(sock: Any) -> socket.socket:
+    """The kernel's socket: TLS in our own memory has one below it."""
+    below: socket.socket = getattr(sock, "socket", sock)
+    return below
 
 
 def _connected(family: socket.AddressFamily, sockaddr: Any, timeout_s: float) -> socket.socket:

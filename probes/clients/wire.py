@@ -24,7 +24,7 @@ import urllib3
 import urllib3.connection
 from urllib3.util.ssltransport import SSLTransport
 
-from probes.clients.line import ConnectionFacts, Line
+from probes.clients.line import ConnectionFacts, Line, abort_on_close
 from probes.clients.trust import trusting_context
 from probes.errors import TransportError
 from probes.model import Layer
@@ -102,10 +102,16 @@ class _Timed:
         if self.sock is None:  # type: ignore[attr-defined]  # urllib3's own attributes
             self.connect()  # type: ignore[attr-defined]  # urllib3's own
         self.line.stage = Layer.HTTP
-        self.sock.settimeout(self.line.remaining())  # type: ignore[attr-defined]  # urllib3's own
+        self.line.give_up_in_time(self.sock)  # type: ignore[attr-defined]  # urllib3's own
         self.line.facts = ConnectionFacts(self.rtt_s or 0.0, self.tls_version, self.certificate_days)
         if self.line.sent_at is None:
             self.line.sent_at = time.perf_counter()
+
+    def close(self) -> None:
+        """Close it; a request that was not answered is not sent to its end by the kernel either."""
+        if self.sock is not None and self.line.unanswered:  # type: ignore[attr-defined]  # urllib3's own
+            abort_on_close(self.sock)  # type: ignore[attr-defined]  # the same
+        super().close()  # type: ignore[misc]  # the same
 
 
 class _WireConnection(_Timed, urllib3.connection.HTTPConnection):

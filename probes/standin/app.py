@@ -69,6 +69,7 @@ def _entry(target: Target, exchange: Exchange) -> Entry:
         cookie="Cookie" in headers,
         body_bytes=request.content_length or 0,
         request_id=secrets.token_hex(8),
+        client=exchange.client,
     )
 
 

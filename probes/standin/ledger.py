@@ -23,6 +23,8 @@ class Entry:
     cookie: bool
     body_bytes: int
     request_id: str
+    client: str
+    """The address that it came from, by which limits count it."""
     t: float = field(default_factory=time.monotonic)
     """Seconds of CLOCK_MONOTONIC at arrival, when the limits count it."""
     limits: list[str] = field(default_factory=list)

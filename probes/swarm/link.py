@@ -121,8 +121,12 @@ class WorkerLink:
         try:
             return self._receive(well_formed(message))
         except RejectedError as error:
-            self.rejected[error.reason] += 1
+            self.reject(error.reason)
             return None
+
+    def reject(self, reason: str) -> None:
+        """Count what was not taken."""
+        self.rejected[reason] += 1
 
     def _receive(self, message: dict[str, Any]) -> Received | None:
         if message["type"] == "hello":
@@ -226,7 +230,7 @@ class MasterLinks:
         try:
             return self._receive(client, well_formed(message))
         except RejectedError as error:
-            self._count(client, error.reason)
+            self.reject(client, error.reason)
             return None
 
     def _receive(self, client: Any, message: dict[str, Any]) -> Received | None:
@@ -293,7 +297,8 @@ class MasterLinks:
         self._inboxes[worker] = session.inbox
         _keep_last(self._inboxes, MOST_REMEMBERED)
 
-    def _count(self, client: Any, reason: str) -> None:
+    def reject(self, client: Any, reason: str) -> None:
+        """Count what was not taken of a client."""
         name = client if isinstance(client, str) else f"({type(client).__name__})"
         name = "".join(char if char.isprintable() else "?" for char in name[:LONGEST_NAME])
         if name not in self.rejected and len(self.rejected) >= MOST_NAMED - 1:

@@ -21,6 +21,7 @@ from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
 from probes.swarm.grants import LedgerGrants
 from probes.swarm.link import MasterLinks
 from probes.swarm.link_session import Received
+from probes.swarm.open_port import guard_master
 from probes.swarm.results import Results
 from probes.swarm.schedule import Schedule
 from probes.swarm.status import Status, serve_status
@@ -76,6 +77,7 @@ class MasterSession:
         self._environment: Environment | None = None
         self._members: dict[str, _Member] = {}
         self._early: deque[Received] = deque(maxlen=EARLY_KEPT)
+        guard_master(self._members.__contains__, self._links.reject)
         self._paused = ""
         self._status_port = status_port
         self._server: WSGIServer | None = None

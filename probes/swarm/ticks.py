@@ -181,6 +181,7 @@ class Ticks:
         worker.offered_at = now
         worker.ticks.add(tick.id)
         tick.client, tick.since = worker.client, now
+        tick.why, tick.detail = "no answer", ""  # until there is one
         body = {"tick": tick.id, "check": occasion.check}
         self._post(worker.client, "offer", body)
 

@@ -54,7 +54,7 @@ class _Configured(UserMeta):
 
 
 class ProbeUser(User, metaclass=_Configured):
-    """Runs one check, once or at its interval. Everything else is decided by the session."""
+    """Runs one check, once, at its interval, or as its session says. Everything else is decided by the session."""
 
     abstract = True
     fixed_count = 1

@@ -24,6 +24,7 @@ from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
 from probes.swarm.fleet_desk import FleetBrakes, FleetDesk
 from probes.swarm.link import WorkerLink
 from probes.swarm.link_session import Received
+from probes.swarm.open_port import guard_worker
 from probes.swarm.prewarm import IDLE_S, start_browser
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class WorkerSession:
         self.checks = equipment.ever_planned
         self._environment: Environment | None = None
         self._link = WorkerLink(key, self._send)
+        guard_worker(self._link.reject)
         self._sessions_opened = 0
         self._brakes = FleetBrakes(equipment.settings, self._link.post)
         self._desk = FleetDesk(equipment.target, self._brakes, self._link.post)
@@ -194,8 +196,10 @@ class WorkerSession:
                 log.warning("the master says what this version does not know")
 
     def _offer(self, tick: str, check: str) -> None:
-        """An offer is taken up by the user of its check; one that is too late by then is denied when it asks."""
+        """An offer is taken up by the user of its check: only ever the last one, as whatever came before it is over."""
         if check in self._offers and not self._ending:
+            while not self._offers[check].empty():
+                self._offers[check].get_nowait()
             self._offers[check].put(tick)
 
 

@@ -27,7 +27,7 @@ _INTRODUCTION = """# Performance
 Written by `make bench BENCH=--write`, which measures all of this anew (once before it: `make bench-tools`). Everything
 goes to the stand-in or to an nginx of its own, on loopback or in a network namespace. Runs are interleaved with those
 of the peer, and quotients are taken pair by pair. Delay and loss come from a line laid with a TUN device
-(`tests/bench/link.py`), as not every kernel has `netem`.
+(`tests/network/carry.py`), as not every kernel has `netem`.
 """
 
 

@@ -44,6 +44,12 @@ class Member:
 
     process: subprocess.Popen[bytes]
     log: Path
+    wrapped: bool = False  # whether the process is another command's, that waits for it
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        process = psutil.Process(self.process.pid)
+        (process.children()[0] if self.wrapped else process).send_signal(number)
 
     def text(self) -> str:
         """All that it has said."""
@@ -51,7 +57,7 @@ class Member:
 
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 15.0) -> int:
         """End it; its exit code."""
-        self.process.send_signal(number)
+        self.send(number)
         return self.process.wait(timeout_s)
 
 
@@ -73,12 +79,21 @@ class Fleet:
             write_ledger(self.folder / "master")
         return self._start("master", "master", *arguments, "--status-port", str(self.status_port), env=env)
 
-    def worker(self, name: str, *arguments: str, env: Mapping[str, str] | None = None) -> Member:
-        """Start a worker."""
-        return self._start("worker", name, *arguments, env=env)
+    def worker(
+        self, name: str, *arguments: str, env: Mapping[str, str] | None = None, prefix: tuple[str, ...] = ()
+    ) -> Member:
+        """Start a worker; `prefix` is a command that starts it and waits for it."""
+        return self._start("worker", name, *arguments, env=env, prefix=prefix)
 
-    def _start(self, command: str, name: str, *arguments: str, env: Mapping[str, str] | None = None) -> Member:
-        line = [SMOKEPROBE, command, "--config", str(self.config), "--target-url", self.target.url]
+    def _start(
+        self,
+        command: str,
+        name: str,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        prefix: tuple[str, ...] = (),
+    ) -> Member:
+        line = [*prefix, SMOKEPROBE, command, "--config", str(self.config), "--target-url", self.target.url]
         line += ["--port", str(self.port), "--state-dir", str(self.folder / name), "--no-browser", *arguments]
         log = self.folder / f"{name}-{len(self.members)}.log"
         environment = Runner(self.target, self.folder, self.config).environment(**{**self.env, **(env or {})})
@@ -86,7 +101,7 @@ class Fleet:
             process = subprocess.Popen(
                 line, env=environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=file, stderr=file
             )
-        member = Member(process, log)
+        member = Member(process, log, wrapped=bool(prefix))
         self.members.append(member)
         return member
 
@@ -118,6 +133,15 @@ class Fleet:
         """How many workers the master has."""
         return len(self.board().get("workers", ()))
 
+    def kill(self) -> None:
+        """End all members that a test has not."""
+        for member in self.members:
+            if member.process.poll() is None:
+                for each in psutil.Process(member.process.pid).children(recursive=True):
+                    each.kill()
+                member.process.kill()
+                member.process.wait()
+
     def story(self) -> str:
         """What a failed assertion should show."""
         return "\n".join(f"--- {member.log.name}\n{member.text()}" for member in self.members)
@@ -139,17 +163,11 @@ def fill_ledger(ledger: Ledger) -> None:
 @contextmanager
 def fleet_of(target: StandIn, folder: Path, overrides: Mapping[str, Any] | None = None) -> Iterator[Fleet]:
     """A fleet whose members are ended with it."""
-    config = write_config(folder / "fleet.yaml", QUICK, overrides or {})
-    fleet = Fleet(target, folder, config)
+    fleet = Fleet(target, folder, write_config(folder / "fleet.yaml", QUICK, overrides or {}))
     try:
         yield fleet
     finally:
-        for member in fleet.members:
-            if member.process.poll() is None:
-                for each in psutil.Process(member.process.pid).children(recursive=True):
-                    each.kill()
-                member.process.kill()
-                member.process.wait()
+        fleet.kill()
 
 
 def free_port() -> int:

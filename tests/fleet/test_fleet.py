@@ -254,3 +254,17 @@ def test_one_master_has_the_workers_of_several_regions(fleet: Fleet, target: Sta
 def judged_since(fleet: Fleet, region: str) -> bool:
     cell = fleet.cell("health", region)
     return bool(cell["outcome"] == "passed" and cell["age_s"] < 3.0)
+
+
+def test_a_worker_that_stood_still_for_a_moment_is_not_late_for_ever(fleet: Fleet, target: StandIn) -> None:
+    fleet.master()
+    worker = fleet.worker("one")
+    assert until(lambda: judged(fleet, *ALL)), fleet.story()
+    worker.process.send_signal(signal.SIGSTOP)
+    time.sleep(3.2)  # of the offers that it finds afterwards, only the last of each check is not over
+    worker.process.send_signal(signal.SIGCONT)
+    time.sleep(3)
+    target.reset()
+    time.sleep(8)
+    health = sum(entry["path"] == "/health" for entry in target.ledger())
+    assert health >= 3, fleet.story()

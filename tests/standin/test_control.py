@@ -41,6 +41,7 @@ def test_ledger_tells_all_of_a_request(design: StandIn) -> None:
         "cookie": True,
         "limits": ["api", "test"],
         "body_bytes": 0,
+        "client": "127.0.0.1",
     }
     assert (second["n"], second["authorization"], second["cookie"]) == (2, True, False)
     assert second["body_bytes"] == len(b'{"text": "Explain tides"}')

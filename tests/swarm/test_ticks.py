@@ -135,6 +135,18 @@ def test_an_offer_that_nobody_takes_goes_to_another_and_a_late_asker_gets_nothin
     assert len(fleet.granted) == 1
 
 
+def test_an_offer_that_nobody_took_is_no_answer_whatever_it_waited_for_before(fleet: Fleet) -> None:
+    fleet.ticks.join("us-1", "us", CHECKS)
+    fleet.ticks.begin(occasion(check="login", ends=4.0), 0.0)
+    fleet.ticks.begin(occasion(ends=4.0), 0.0)  # the only worker is busy
+    fleet.ticks.asked("us-1", "us/login/1", 0.0)
+    fleet.ticks.done("us-1", "us/login/1")
+    fleet.ticks.turn(1.0)
+    assert fleet.offers() == ["us-1", "us-1"]
+    fleet.ticks.turn(4.0)
+    assert [each.why for each in fleet.nothing] == ["no answer"]
+
+
 def test_a_worker_lost_before_it_asked_costs_nothing(fleet: Fleet) -> None:
     fleet.ticks.join("us-1", "us", CHECKS)
     fleet.ticks.begin(occasion(), 0.0)

@@ -1,0 +1,83 @@
+"""Locust's port of a master takes anyone: whatever a stranger sends to it, the fleet goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgpack  # type: ignore[import-untyped]  # it has no stubs
+import pytest
+import zmq
+
+from probes.standin.process import StandIn
+from tests.fleet.harness import Fleet, fleet_of, until
+
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(120)]
+
+NOT_MESSAGES = [
+    b"",
+    b"\xc1",  # no msgpack
+    b"\xff\xfe{}",
+    b"\x91" * 3000,  # lists in lists
+    msgpack.dumps(7),
+    msgpack.dumps(["smokeprobe"]),
+    msgpack.dumps(["smokeprobe", {"__datetime__": True, "as_str": "never"}, "stranger"]),
+]
+SENSELESS = [
+    ("client_ready", 5),
+    ("heartbeat", None),
+    ("spawning_complete", None),
+    ("stats", None),
+    ("exception", None),
+    ("locustfile", None),
+    ("logs", None),
+    ("client_stopped", None),
+    ("quit", None),
+    ("nothing", {}),
+    ("smokeprobe", [1, 2, 3]),
+    ("smokeprobe", {"type": "post"}),
+    (None, None),
+]
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    with StandIn() as target, fleet_of(target, tmp_path) as running:
+        yield running
+
+
+@contextmanager
+def stranger(fleet: Fleet, name: str) -> Iterator[zmq.Socket[bytes]]:
+    """A socket to the master's port under a name of one's choice."""
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.setsockopt(zmq.IDENTITY, name.encode("latin-1"))
+        socket.setsockopt(zmq.LINGER, 1000)
+        socket.connect(f"tcp://127.0.0.1:{fleet.port}")
+        yield socket
+
+
+def passes(fleet: Fleet) -> int:
+    return sum(run["outcome"] == "passed" for run in fleet.cell("health")["runs"])
+
+
+def test_nothing_that_a_stranger_sends_stops_a_fleet(fleet: Fleet) -> None:
+    master = fleet.master()
+    fleet.worker("one")
+    assert until(lambda: passes(fleet) >= 1), fleet.story()
+    (known,) = [worker["client"] for worker in fleet.board()["workers"]]
+    for name in ("stranger", "str\xff\xfenger", "another " * 20):
+        with stranger(fleet, name) as socket:
+            for payload in NOT_MESSAGES:
+                socket.send(payload)
+            socket.send_multipart([b"three", b"parts", b"of"])
+            for kind, data in SENSELESS:
+                socket.send(msgpack.dumps((kind, data, name)))
+            for kind, data in SENSELESS:
+                socket.send(msgpack.dumps((kind, data, known)))  # in the name of the worker that is there
+    before = passes(fleet)
+    assert until(lambda: passes(fleet) >= before + 3), fleet.story()
+    fleet.worker("two")  # and others can still join
+    assert until(lambda: fleet.workers() == 2), fleet.story()
+    assert "Traceback" not in master.text()
+    assert len(master.text().splitlines()) < 60, master.text()
