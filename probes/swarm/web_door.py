@@ -58,7 +58,8 @@ def door_of(parsed: Namespace, environ: Mapping[str, str]) -> Door | None:
     """The door of the web UI that Locust is about to open with these options; None where it opens none.
 
     Raises:
-        ConfigError: it would be open beyond the loopback, its password is too short or no text, or its TLS cannot be served.
+        ConfigError: it would be open beyond the loopback, its password is too short or no text, or its TLS cannot
+            be served.
     """
     if parsed.headless or parsed.worker:
         return None
