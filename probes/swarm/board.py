@@ -16,7 +16,7 @@ from probes.store.record import NO_DATA, Record
 RUNS_KEPT = 30
 
 AHEAD_S = 60.0
-"""What is remembered of a time so far ahead is of nobody knows when, as a clock was set back: no region speaks by it."""
+"""What is remembered of a time so far ahead is of nobody knows when, a clock was set back: it speaks for no region."""
 
 
 class RunSeen(TypedDict):
