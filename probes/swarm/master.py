@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from pydantic import ValidationError
 
 from probes.errors import PausedError, SmokeprobeError
 from probes.model import Verdict
@@ -45,6 +44,9 @@ EARLY_KEPT = 256
 
 A_DAY_S = 86400.0
 """How long a worker keeps still that is told of a pause without an end, should it never hear of the master again."""
+
+UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+"""What comes of a message that is not as it should be."""
 
 log = logging.getLogger(__name__)
 
@@ -225,6 +227,8 @@ class MasterSession:
             elif not alive and client in here:
                 log.warning("worker %s of region %s is lost", client[:60], member.region)
                 self._ticks.lost(client, now)
+        known = set(self._links.sessions)
+        self._members = {client: member for client, member in self._members.items() if client in known}
 
     def _tell_of_pauses(self) -> None:
         paused = self._grants.paused()
@@ -252,7 +256,7 @@ class MasterSession:
     def _hear(self, received: Received) -> None:
         try:
             self._heed(received)
-        except (KeyError, TypeError, ValueError, ValidationError) as problem:
+        except UNREADABLE as problem:
             log.warning("a worker's message %s cannot be read: %s", received.kind, type(problem).__name__)
 
     def _heed(self, received: Received) -> None:
@@ -279,6 +283,7 @@ class MasterSession:
         if not ours:
             log.warning("a worker of region %r for %r is not ours", region[:40], target[:80])
             self._members.pop(client, None)
+            self._ticks.lost(client, boot_clock())
             self._links.post(client, "not ours", {"region": self._names, "target": self.equipment.target})
             return
         member = _Member(region, frozenset(str(name) for name in body["checks"]), body["verified"] is True)
@@ -296,14 +301,26 @@ class MasterSession:
         member = self._members[client]
         tick = self._ticks.done(client, str(body["tick"]))
         self._ticks.turn(boot_clock())  # there may be something that waits for this worker
-        usage = Usage.from_json(body["usage"])
-        self._grants.settle(usage)
-        if body["verdict"] is not None:
-            region = tick.occasion.region if tick is not None else member.region
-            self.results.judged(body["verdict"], usage.permit, region=region, verified=member.verified, client=client)
-        elif tick is not None:
-            nothing = NoData(tick.occasion.region, tick.occasion.check, "no answer", "its permit came too late")
-            self.results.not_judged(nothing)
+        nothing = ""
+        try:
+            usage = Usage.from_json(body["usage"])
+            self._grants.settle(usage)
+            if body["verdict"] is None:
+                nothing = "its permit came too late"
+            else:
+                self.results.judged(
+                    body["verdict"],
+                    usage.permit,
+                    tick=tick,
+                    region=member.region,
+                    verified=member.verified,
+                    client=client,
+                )
+        except UNREADABLE as problem:
+            log.warning("a verdict of worker %s cannot be read: %s", client[:60], type(problem).__name__)
+            nothing = "its verdict cannot be read"
+        if nothing and tick is not None:
+            self.results.not_judged(NoData(tick.occasion.region, tick.occasion.check, "no answer", nothing))
 
     def _target_asked(self, client: str, body: Mapping[str, Any]) -> None:
         """What the target asked of one worker holds for all."""
