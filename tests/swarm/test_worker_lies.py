@@ -74,6 +74,7 @@ def test_what_cannot_be_read_is_no_data_and_not_silence(tmp_path: Path, said: tu
         ("asked", {"what": "pause", "seconds": HUGE}),
         ("asked", {"what": "limit", "method": "GET", "path": "/", "requests": HUGE}),
         ("asked", {"what": "slow down", "method": "GET", "path": "no path", "seconds": 1}),
+        ("asked", {"what": "pause", "seconds": -1}),
         ("asked", []),
         ("asked", {"what": ["pause"]}),
         ("join", {**JOIN, "checks": 5}),
