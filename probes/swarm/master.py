@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +97,10 @@ class MasterSession:
             self._plan(region, equipment)
         if self._status_port:
             self._server = serve_status(Status(self.snapshot, self._turned_s), "127.0.0.1", self._status_port)
-        self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._keep_users)]
+        self._greenlets = [
+            gevent.spawn(self._for_ever, self._turn, TURN_S),
+            gevent.spawn(self._for_ever, self._keep_users, 1.0),
+        ]
         self.results.history.begin()
         log.info("master of %s, share %s", self._names, self.equipment.options.share)
 
@@ -195,26 +198,32 @@ class MasterSession:
                 self._grants.use(region, now)
                 self._plan(region, now)
 
-    def _take_turns(self) -> None:
-        """Everything that time brings: nothing here waits for anything."""
+    def _for_ever(self, turn: Callable[[], None], pause_s: float) -> None:
         while True:
-            now = self._turned_at = boot_clock()
-            self._see_who_is_there(now)
-            self._tell_of_pauses()
-            for occasion in self._schedule.due(now) if not self._draining else ():
-                self._ticks.begin(occasion, now)
-            self._ticks.turn(now)
-            self._links.turn()
-            gevent.sleep(TURN_S)
+            try:
+                turn()
+            except Exception as problem:  # noqa: BLE001 - whatever it is: a master whose loop has ended is silent
+                log.error("a turn of the master broke: %s", type(problem).__name__)  # noqa: TRY400 - no traceback
+                gevent.sleep(1.0)
+            gevent.sleep(pause_s)
+
+    def _turn(self) -> None:
+        """Everything that time brings: nothing here waits for anything."""
+        now = boot_clock()
+        self._see_who_is_there(now)
+        self._tell_of_pauses()
+        for occasion in self._schedule.due(now) if not self._draining else ():
+            self._ticks.begin(occasion, now)
+        self._ticks.turn(now)
+        self._links.turn()
+        self._turned_at = now
 
     def _keep_users(self) -> None:
         """Locust stops its test with the last worker: start it whenever there are workers."""
-        while True:
-            gevent.sleep(1.0)
-            self.follow_the_clock()
-            runner = self._runner
-            if runner.worker_count and runner.state not in {"running", "spawning"} and not self._draining:
-                runner.start(runner.worker_count * len(self.checks), 100.0)
+        self.follow_the_clock()
+        runner = self._runner
+        if runner.worker_count and runner.state not in {"running", "spawning"} and not self._draining:
+            runner.start(runner.worker_count * len(self.checks), 100.0)
 
     def _see_who_is_there(self, now: float) -> None:
         here = {worker.client for worker in self._ticks.workers}

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
 import locust  # noqa: F401 - first, so that it patches before anything else is there
 
 from probes.options import RunOptions
 from probes.safety.permits import boot_clock
 from probes.swarm.equipment import equip_master
+from probes.swarm.fleet import TURN_S
 from probes.swarm.link import WorkerLink
 from probes.swarm.master import MasterSession
 from probes.swarm.schedule import Occasion
@@ -49,11 +52,33 @@ class Stage:
             self.permit = received.body["permit"]["id"]
 
     def say(self, kind: str, body: str) -> None:
-        """Say it; `begin` is the stage's own: the occasion of a check has come."""
-        if kind == "begin":
-            self.master._ticks.begin(Occasion("local", json.loads(body), 1, boot_clock() + 60), boot_clock())  # noqa: SLF001
-            return
-        self.worker.post(kind, json.loads(body.replace("TICK", self.tick).replace("PERMIT", self.permit)))
+        """Say it, or do what is the stage's own."""
+        own: dict[str, Callable[[Any], None]] = {"begin": self.begin, "break": self.break_a_turn, "turns": self.turns}
+        if kind in own:
+            own[kind](json.loads(body))
+        else:
+            self.worker.post(kind, json.loads(body.replace("TICK", self.tick).replace("PERMIT", self.permit)))
+
+    def begin(self, check: str) -> None:
+        """The occasion of a check has come."""
+        self.master._ticks.begin(Occasion("local", check, 1, boot_clock() + 60), boot_clock())  # noqa: SLF001
+
+    def break_a_turn(self, _why: str) -> None:
+        """Let something of ours be wrong, once."""
+        paused = self.master._grants.paused  # noqa: SLF001
+
+        def broken() -> None:
+            self.master._grants.paused = paused  # type: ignore[method-assign]  # noqa: SLF001
+            raise RuntimeError("with a secret in it")
+
+        self.master._grants.paused = broken  # type: ignore[method-assign]  # noqa: SLF001
+
+    def turns(self, count: int) -> None:
+        """Let the loop go round."""
+        MasterSession._runner = SimpleNamespace(clients={})  # type: ignore[assignment]  # noqa: SLF001
+        loop = gevent.spawn(self.master._for_ever, self.master._turn, TURN_S)  # noqa: SLF001
+        gevent.sleep(count * TURN_S)
+        loop.kill()
 
     def found(self) -> dict[str, Any]:
         """What the master knows."""
@@ -63,6 +88,7 @@ class Stage:
             "runs": sum(len(cell["runs"]) for cell in snapshot["cells"]),
             "workers": len(snapshot["workers"]),
             "ticks": snapshot["ticks_under_way"],
+            "turned_s": snapshot["own_health"]["turned_s"],
             "unwritten": snapshot["own_health"]["unwritten"],
         }
 

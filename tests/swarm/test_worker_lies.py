@@ -92,3 +92,10 @@ def test_what_makes_no_sense_changes_nothing(tmp_path: Path, said: tuple[str, An
 def test_a_worker_that_is_another_regions_by_now_gets_nothing_more(tmp_path: Path) -> None:
     found, _ = play(tmp_path, ("join", {**JOIN, "region": "elsewhere"}), ("begin", "site"))
     assert (found["workers"], found["ticks"]) == (0, 1)
+
+
+def test_a_turn_that_breaks_is_said_and_is_not_the_last(tmp_path: Path) -> None:
+    found, log = play(tmp_path, ("break", "the next turn"), ("turns", 14), *ASKED, verdict())
+    assert found["turned_s"] < 1.0
+    assert "a turn of the master broke: RuntimeError" in log
+    assert "a secret" not in log
