@@ -22,6 +22,7 @@ from probes.swarm.link import MasterLinks
 from probes.swarm.link_session import Received
 from probes.swarm.results import Results
 from probes.swarm.schedule import Schedule
+from probes.swarm.statistics import forget_old
 from probes.swarm.status import Status, serve_status
 from probes.swarm.ticks import NoData, Ticks
 
@@ -222,6 +223,7 @@ class MasterSession:
         """Locust stops its test with the last worker: start it whenever there are workers."""
         self.follow_the_clock()
         runner = self._runner
+        forget_old(runner.stats)
         if runner.worker_count and runner.state not in {"running", "spawning"} and not self._draining:
             runner.start(runner.worker_count * len(self.checks), 100.0)
 
