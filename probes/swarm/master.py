@@ -189,6 +189,7 @@ class MasterSession:
     def _plan(self, region: str, equipment: Equipment) -> None:
         self.results.plan(region, equipment.intervals, equipment.left_out)
         self._schedule.add_region(region, equipment.intervals, boot_clock())
+        self._ticks.keep(region, equipment.intervals)
 
     def follow_the_clock(self) -> None:
         """An override may begin or end in any region."""
