@@ -107,6 +107,11 @@ class Ledger:
         with self._backing.reading() as (db, _):
             return db.execute("SELECT 1 FROM permits LIMIT 1").fetchone() is None
 
+    def knows(self, permit: str) -> bool:
+        """Whether a permit was reserved in it within `KEEP_S`; where it should have been, this is another ledger."""
+        with self._backing.reading() as (db, _):
+            return db.execute("SELECT 1 FROM permits WHERE id = :permit", {"permit": permit}).fetchone() is not None
+
     def settle(self, permit: Permit, usage: Usage) -> None:
         """The permit's holder is done: free its account and what it did not use.
 

@@ -228,6 +228,8 @@ class Store:
             yield
         except (DataError, IntegrityError) as error:
             raise _RefusedError(self._sentence(error.orig)) from error
+        except OverflowError as error:  # SQLite's, of a number that has no room in it
+            raise _RefusedError(self._sentence(error)) from error
         except (SQLAlchemyError, OSError, UnicodeError) as error:
             self._prepared = False  # it may be another one by the time it is there again
             cause = error.orig if isinstance(error, DBAPIError) else error

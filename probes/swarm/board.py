@@ -15,6 +15,9 @@ from probes.store.record import NO_DATA, Record
 
 RUNS_KEPT = 30
 
+AHEAD_S = 60.0
+"""What is remembered of a time so far ahead is of nobody knows when, a clock was set back: it speaks for no region."""
+
 
 class RunSeen(TypedDict):
     """One of a cell's last runs; its duration in seconds, None where it did not come to a verdict."""
@@ -212,7 +215,8 @@ class Board:
 
 def _run_of(record: Record, now: float, today: float) -> Run:
     at = now - max(0.0, today - record.at)  # whose clock may be ahead of ours
-    return Run(at, _iso(record.at), record.outcome, record.reason, record.verified, record.duration_s, record.id)
+    verified = record.verified and record.at < today + AHEAD_S
+    return Run(at, _iso(record.at), record.outcome, record.reason, verified, record.duration_s, record.id)
 
 
 def _shown(run: Run) -> RunSeen:
@@ -225,4 +229,8 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def _iso(time_s: float) -> str:
-    return dt.datetime.fromtimestamp(time_s, dt.UTC).isoformat(timespec="seconds")
+    """A time of day for people; empty where no calendar has it."""
+    try:
+        return dt.datetime.fromtimestamp(time_s, dt.UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return ""

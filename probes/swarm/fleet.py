@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Mapping
 
 from probes.errors import ConfigError
@@ -25,7 +26,7 @@ def fleet_key(environ: Mapping[str, str]) -> bytes:
         raise ConfigError(
             f"{KEY_VARIABLE} is too short: {SHORTEST_KEY} characters at least.", hint="Make one: openssl rand -hex 16"
         )
-    return key.encode()
+    return os.fsencode(key)
 
 
 def check_address(host: str, key: bytes, what: str) -> None:

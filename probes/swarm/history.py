@@ -138,8 +138,9 @@ class History:
                 self._write()
                 if not closing:
                     self._forget()
-            except StoreError as problem:
-                self._say(str(problem))
+            except Exception as problem:  # noqa: BLE001 - whatever it is: without this greenlet nothing is ever written
+                known = isinstance(problem, StoreError)
+                self._say(str(problem) if known else f"The history has broken: {type(problem).__name__}.")
                 if closing:
                     return
                 self._closing.wait(RETRY_S)
@@ -173,14 +174,14 @@ class History:
     def _asked(self, question: Callable[[], _T]) -> _T:
         """What the store answers, in the thread. gevent would print what is raised there, so it is handed over."""
 
-        def ask() -> _T | StoreError:
+        def ask() -> _T | Exception:
             try:
                 return question()
-            except StoreError as problem:
+            except Exception as problem:  # noqa: BLE001 - raised below
                 return problem
 
         answer = self._thread.apply(ask)
-        if isinstance(answer, StoreError):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 

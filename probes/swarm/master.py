@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from pydantic import ValidationError
 
 from probes.errors import PausedError, SmokeprobeError
 from probes.model import Verdict
@@ -24,6 +23,7 @@ from probes.swarm.link_session import Received
 from probes.swarm.open_port import guard_master
 from probes.swarm.results import Results
 from probes.swarm.schedule import Schedule
+from probes.swarm.statistics import forget_old
 from probes.swarm.status import Status, serve_status
 from probes.swarm.ticks import NoData, Ticks
 
@@ -46,6 +46,9 @@ EARLY_KEPT = 256
 
 A_DAY_S = 86400.0
 """How long a worker keeps still that is told of a pause without an end, should it never hear of the master again."""
+
+UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+"""What comes of a message that is not as it should be."""
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +100,10 @@ class MasterSession:
             self._plan(region, equipment)
         if self._status_port:
             self._server = serve_status(Status(self.snapshot, self._turned_s), "127.0.0.1", self._status_port)
-        self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._keep_users)]
+        self._greenlets = [
+            gevent.spawn(self._for_ever, self._turn, TURN_S),
+            gevent.spawn(self._for_ever, self._keep_users, 1.0),
+        ]
         self.results.history.begin()
         log.info("master of %s, share %s", self._names, self.equipment.options.share)
 
@@ -185,6 +191,7 @@ class MasterSession:
     def _plan(self, region: str, equipment: Equipment) -> None:
         self.results.plan(region, equipment.intervals, equipment.left_out)
         self._schedule.add_region(region, equipment.intervals, boot_clock())
+        self._ticks.keep(region, equipment.intervals)
 
     def follow_the_clock(self) -> None:
         """An override may begin or end in any region."""
@@ -195,26 +202,33 @@ class MasterSession:
                 self._grants.use(region, now)
                 self._plan(region, now)
 
-    def _take_turns(self) -> None:
-        """Everything that time brings: nothing here waits for anything."""
+    def _for_ever(self, turn: Callable[[], None], pause_s: float) -> None:
         while True:
-            now = self._turned_at = boot_clock()
-            self._see_who_is_there(now)
-            self._tell_of_pauses()
-            for occasion in self._schedule.due(now) if not self._draining else ():
-                self._ticks.begin(occasion, now)
-            self._ticks.turn(now)
-            self._links.turn()
-            gevent.sleep(TURN_S)
+            try:
+                turn()
+            except Exception as problem:  # noqa: BLE001 - whatever it is: a master whose loop has ended is silent
+                log.error("a turn of the master broke: %s", type(problem).__name__)  # noqa: TRY400 - no traceback
+                gevent.sleep(1.0)
+            gevent.sleep(pause_s)
+
+    def _turn(self) -> None:
+        """Everything that time brings: nothing here waits for anything."""
+        now = boot_clock()
+        self._see_who_is_there(now)
+        self._tell_of_pauses()
+        for occasion in self._schedule.due(now) if not self._draining else ():
+            self._ticks.begin(occasion, now)
+        self._ticks.turn(now)
+        self._links.turn()
+        self._turned_at = now
 
     def _keep_users(self) -> None:
         """Locust stops its test with the last worker: start it whenever there are workers."""
-        while True:
-            gevent.sleep(1.0)
-            self.follow_the_clock()
-            runner = self._runner
-            if runner.worker_count and runner.state not in {"running", "spawning"} and not self._draining:
-                runner.start(runner.worker_count * len(self.checks), 100.0)
+        self.follow_the_clock()
+        runner = self._runner
+        forget_old(runner.stats)
+        if runner.worker_count and runner.state not in {"running", "spawning"} and not self._draining:
+            runner.start(runner.worker_count * len(self.checks), 100.0)
 
     def _see_who_is_there(self, now: float) -> None:
         here = {worker.client for worker in self._ticks.workers}
@@ -227,6 +241,8 @@ class MasterSession:
             elif not alive and client in here:
                 log.warning("worker %s of region %s is lost", client[:60], member.region)
                 self._ticks.lost(client, now)
+        known = set(self._links.sessions)
+        self._members = {client: member for client, member in self._members.items() if client in known}
 
     def _tell_of_pauses(self) -> None:
         paused = self._grants.paused()
@@ -254,7 +270,7 @@ class MasterSession:
     def _hear(self, received: Received) -> None:
         try:
             self._heed(received)
-        except (KeyError, TypeError, ValueError, ValidationError) as problem:
+        except UNREADABLE as problem:
             log.warning("a worker's message %s cannot be read: %s", received.kind, type(problem).__name__)
 
     def _heed(self, received: Received) -> None:
@@ -281,6 +297,7 @@ class MasterSession:
         if not ours:
             log.warning("a worker of region %r for %r is not ours", region[:40], target[:80])
             self._members.pop(client, None)
+            self._ticks.lost(client, boot_clock())
             self._links.post(client, "not ours", {"region": self._names, "target": self.equipment.target})
             return
         member = _Member(region, frozenset(str(name) for name in body["checks"]), body["verified"] is True)
@@ -298,14 +315,26 @@ class MasterSession:
         member = self._members[client]
         tick = self._ticks.done(client, str(body["tick"]))
         self._ticks.turn(boot_clock())  # there may be something that waits for this worker
-        usage = Usage.from_json(body["usage"])
-        self._grants.settle(usage)
-        if body["verdict"] is not None:
-            region = tick.occasion.region if tick is not None else member.region
-            self.results.judged(body["verdict"], usage.permit, region=region, verified=member.verified, client=client)
-        elif tick is not None:
-            nothing = NoData(tick.occasion.region, tick.occasion.check, "no answer", "its permit came too late")
-            self.results.not_judged(nothing)
+        nothing = ""
+        try:
+            usage = Usage.from_json(body["usage"])
+            self._grants.settle(usage)
+            if body["verdict"] is None:
+                nothing = "its permit came too late"
+            else:
+                self.results.judged(
+                    body["verdict"],
+                    usage.permit,
+                    tick=tick,
+                    region=member.region,
+                    verified=member.verified,
+                    client=client,
+                )
+        except UNREADABLE as problem:
+            log.warning("a verdict of worker %s cannot be read: %s", client[:60], type(problem).__name__)
+            nothing = "its verdict cannot be read"
+        if nothing and tick is not None:
+            self.results.not_judged(NoData(tick.occasion.region, tick.occasion.check, "no answer", nothing))
 
     def _target_asked(self, client: str, body: Mapping[str, Any]) -> None:
         """What the target asked of one worker holds for all."""

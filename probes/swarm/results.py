@@ -15,7 +15,7 @@ from probes.swarm.board import Board, QuorumSeen
 from probes.swarm.equipment import Equipment
 from probes.swarm.history import History
 from probes.swarm.link import LONGEST_NAME
-from probes.swarm.ticks import NoData
+from probes.swarm.ticks import NoData, Tick
 
 HEARD_KEPT = 4096
 """Of so many permits it is remembered that their verdict was counted; of all, by the store."""
@@ -51,10 +51,20 @@ class Results:
             if check in self.checks:  # at another hour it does run
                 self.board.not_judged(region, check, why)
 
-    def judged(self, message: Mapping[str, Any], permit: str, *, region: str, verified: bool, client: str) -> None:
-        """A worker has come to a verdict on a permit. Raises pydantic's ValidationError where it is none."""
+    def judged(
+        self, message: Mapping[str, Any], permit: str, *, tick: Tick | None, region: str, verified: bool, client: str
+    ) -> None:
+        """A worker of a region has come to a verdict on a permit, for a tick, unless that was given up meanwhile.
+
+        Raises ValueError, of which pydantic's ValidationError is one, where it is none, or none for this tick.
+        """
         verdict = presentable(decode(message), self._redactor)
-        if permit in self._heard or verdict.check not in self.checks:
+        counted = permit in self._heard
+        if tick is not None:
+            region = tick.occasion.region
+            if counted or verdict.check != tick.occasion.check:
+                raise ValueError("it is the verdict of another tick")
+        if counted or verdict.check not in self.checks:
             return
         self._hear(permit)
         self.board.judged(region, verdict, boot_clock(), verified=verified, id_=permit)

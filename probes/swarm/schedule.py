@@ -14,7 +14,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """One planned occasion for a check in a region: the `number`-th of its grid, which lasts until the next one."""
+    """One planned occasion for a check in a region, which lasts until the next one.
+
+    Its `number` is when it starts, in milliseconds by the boot clock: so none comes twice, whatever grid is laid next.
+    """
 
     region: str
     check: str
@@ -46,7 +49,8 @@ class Schedule:
                 continue
             following = self._after(region, check, now)
             self._next[region, check] = following
-            found.append(Occasion(region, check, following - 1, self._starts(region, check, following)))
+            begun, ends = (self._starts(region, check, each) for each in (following - 1, following))
+            found.append(Occasion(region, check, round(1000 * begun), ends))
         return found
 
     def next_in_s(self, now: float) -> float:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 STUCK_S = 5.0
 """A loop that has not turned for so long is stuck: it turns several times a second."""
 
+HIGHEST_PORT = 65535
 OUTCOMES = ("passed", "degraded", "failed", "throttled", "error", "skipped", "no data")
 
 
@@ -37,13 +38,14 @@ class Status:
 
 def serve_status(status: Status, host: str, port: int) -> WSGIServer:
     """Answer from now on, in greenlets. Raises ConfigError where the address cannot be had."""
+    what = f"--status-port {port}: cannot listen on {host}"
+    if not 0 <= port <= HIGHEST_PORT:
+        raise ConfigError(f"{what}: ports go up to {HIGHEST_PORT}.")
     server = WSGIServer((host, port), _app(status), log=None)
     try:
         server.start()
     except OSError as problem:
-        raise ConfigError(
-            f"--status-port {port}: cannot listen on {host}: {os.strerror(problem.errno or 0)}."
-        ) from None
+        raise ConfigError(f"{what}: {os.strerror(problem.errno or 0)}.") from None
     return server
 
 

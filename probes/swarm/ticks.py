@@ -9,7 +9,7 @@ told what came and what time it is, and posts through what it was given.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -122,6 +122,12 @@ class Ticks:
         tick = Tick(occasion, now)
         self._ticks[tick.id] = tick
         self._offer(tick, now)
+
+    def keep(self, region: str, checks: Collection[str]) -> None:
+        """Of a region, no other checks are planned by now: what has no permit yet is not run, and is no trouble."""
+        for tick in list(self._ticks.values()):
+            if tick.occasion.region == region and tick.occasion.check not in checks and tick.permit is None:
+                self._forget(tick)
 
     def turn(self, now: float) -> None:
         """Go on with what waits: for a worker, for room, or for an answer."""

@@ -58,11 +58,15 @@ def door_of(parsed: Namespace, environ: Mapping[str, str]) -> Door | None:
     """The door of the web UI that Locust is about to open with these options; None where it opens none.
 
     Raises:
-        ConfigError: it would be open beyond the loopback, its password is too short, or its TLS cannot be served.
+        ConfigError: it would be open beyond the loopback, its password is too short or no text, or its TLS cannot
+            be served.
     """
     if parsed.headless or parsed.worker:
         return None
-    password = environ.get(PASSWORD_VARIABLE, "")
+    password, user = environ.get(PASSWORD_VARIABLE, ""), environ.get(USER_VARIABLE, "")
+    for variable, value in ((PASSWORD_VARIABLE, password), (USER_VARIABLE, user)):
+        if not _is_utf8(value):  # a browser sends nothing else
+            raise ConfigError(f"{variable} is no text in UTF-8.")
     if password and len(password) < SHORTEST_PASSWORD:
         raise ConfigError(f"{PASSWORD_VARIABLE} is too short: {SHORTEST_PASSWORD} characters at least.")
     if not password and parsed.web_login:
@@ -73,7 +77,15 @@ def door_of(parsed: Namespace, environ: Mapping[str, str]) -> Door | None:
             hint=f"Set {PASSWORD_VARIABLE} ({SHORTEST_PASSWORD} characters at least).",
         )
     tls = tls_context(parsed.tls_cert, parsed.tls_key)
-    return Door(environ.get(USER_VARIABLE, "") or "smokeprobe", password, tls)
+    return Door(user or "smokeprobe", password, tls)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def refuse_taken(host: str, port: int) -> None:

@@ -77,12 +77,19 @@ class SameOrigin:
 def _of_another_site(environ: WSGIEnvironment, host: str) -> bool:
     """What a browser says of where a request comes from. Others say nothing, and carry no cookies of anybody's."""
     origin, site = environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and _netloc(origin) != host.lower():
         return True
     if environ["REQUEST_METHOD"] == "POST":
         return site not in {None, "same-origin"}
     followed_a_link = environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
     return site not in {None, "same-origin", "none"} and not followed_a_link
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""  # which is nobody's host
 
 
 def _hardening(environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from probes.model import Layer, Outcome, Reason, Verdict
@@ -87,3 +90,18 @@ def test_a_quorum_is_of_verified_regions_that_have_judged_lately(board: Board) -
     board.recall([record("passed", 30, region="ap"), record("passed", 300, region="sa")], NOW)
     assert board.quorums({"api": 60.0}, NOW) == [{"check": "api", "regions": 2, "failed": 1}]
     assert board.quorums({"api": 60.0}, NOW + 100) == [{"check": "api", "regions": 0, "failed": 0}]
+
+
+@pytest.mark.parametrize("at", [1e20, -1e20, float("inf")])
+def test_a_time_that_no_calendar_has_is_shown_as_none(board: Board, at: float) -> None:
+    board.recall([replace(record("failed"), at=at)], NOW)
+    (cell,) = board.to_json(NOW)
+    assert cell["runs"][0]["at"] == ""
+    assert json.dumps(cell, allow_nan=False)
+
+
+def test_what_is_remembered_of_the_future_speaks_for_no_region(board: Board) -> None:
+    """The clock was set back since: nobody knows how old it is."""
+    board.recall([record("failed", -3600.0)], NOW)
+    (counted,) = board.quorums({"api": 60.0}, NOW)
+    assert (counted["regions"], counted["failed"]) == (0, 0)

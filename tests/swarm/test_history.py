@@ -183,3 +183,35 @@ def test_what_is_old_is_forgotten_in_small_steps(
     while len(kept(store)) > 1 and time.monotonic() < ends:
         gevent.sleep(0.05)
     assert [each.id for each in kept(store)] == ["young enough"]
+
+
+def test_what_no_database_can_hold_is_dropped_and_said_and_the_rest_is_written(
+    history: History, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    history.begin()
+    too_many = Verdict("api", Outcome.PASSED, attempts=10**30)
+    history.judged(too_many, "too many", region="eu", verified=True, worker="w")
+    judge(history, permit="as ever")
+    wait_for(history)
+    judge(history, permit="later")
+    wait_for(history)
+    assert [each.id for each in kept(store)] == ["as ever", "later"]
+    assert history.lost == 1
+    assert "does not take a result of api in eu" in caplog.text
+
+
+def test_a_history_that_cannot_be_shown_is_said_and_what_comes_is_written(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    def cannot(_records: list[Record]) -> None:
+        raise OverflowError("the year is out of range")
+
+    store.add([record()])
+    history = History(store, cannot)
+    history.recall("eu", ("api",))
+    history.begin()
+    judge(history, permit="new")
+    wait_for(history)
+    assert "The history has broken: OverflowError." in caplog.text
+    history.close(1.0)
+    assert "new" in {each.id for each in kept(store)}

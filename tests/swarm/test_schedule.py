@@ -82,3 +82,14 @@ def test_no_occasion_is_ever_given_twice(begin: float, steps: list[float], every
             assert now - 1e-6 <= each.ends <= now + every[each.check] * (1 + 1e-9)
             seen.append((each.region, each.check, each.number))
     assert len(set(seen)) == len(seen)
+
+
+def test_no_number_comes_twice_when_an_interval_changes_and_changes_back() -> None:
+    """Ticks are named by it, and a verdict may come much later."""
+    schedule = planned(["a"], {"health": 60.0}, 1000.0)
+    numbers = []
+    for hour in range(6):
+        schedule.add_region("a", {"health": (60.0, 59.0, 300.0)[hour % 3]}, 1000.0 + 3600 * hour)
+        numbers += [number for _, _, number, _ in starts(schedule, 1000.0 + 3600 * hour, 3600)]
+    assert len(numbers) > 200
+    assert numbers == sorted(set(numbers))

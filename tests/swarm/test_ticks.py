@@ -297,3 +297,20 @@ class TicksMachine(RuleBasedStateMachine):
 
 
 TestTicksMachine = TicksMachine.TestCase
+
+
+def test_what_is_not_planned_any_more_is_asked_of_nobody_and_is_no_trouble(fleet: Fleet) -> None:
+    """An override has begun in the middle of a tick."""
+    fleet.ticks.join("us-1", "us", CHECKS)
+    for check in ("health", "login"):
+        fleet.ticks.begin(occasion(check=check), 0.0)
+    fleet.ticks.begin(occasion("eu", "login"), 0.0)
+    fleet.ticks.asked("us-1", TICK, 1.0)
+    fleet.ticks.keep("us", ())
+    assert {tick.id for tick in fleet.ticks.under_way} == {TICK, "eu/login/1"}  # what has its permit is run
+    fleet.ticks.asked("us-1", "us/login/1", 2.0)
+    assert fleet.kinds("us-1")[-1] == "denied"
+    assert fleet.ticks.done("us-1", TICK) is not None
+    assert fleet.nothing == []
+    fleet.ticks.begin(occasion(number=2), 3.0)
+    assert fleet.kinds("us-1")[-1] == "offer"  # it is free

@@ -1,0 +1,101 @@
+"""What a worker with the key says need not be right: the master says `no data` then, and goes on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fleet.harness import write_ledger
+from tests.swarm.test_by_the_hour import options_for
+
+URL = "http://127.0.0.1:9"
+JOIN = {"client": "worker-1", "region": "local", "target": URL, "verified": False, "checks": ["site"]}
+USAGE = {"permit": "PERMIT", "sent": 1, "by_method": {"GET": 1}, "spans": {"all": [[0.1, 0.05]]}}
+PASSED = {"check": "site", "outcome": "passed"}
+HUGE = 10**400
+
+
+def play(folder: Path, *said: tuple[str, Any], join: dict[str, Any] | None = None) -> tuple[dict[str, Any], str]:
+    """What the master makes of it, and its log."""
+    options = options_for(folder, URL, {"checks": {"site": {"every": "40s"}}})
+    write_ledger(folder / "state")
+    lines = "\n".join(json.dumps(line) for line in (("join", join or JOIN), *said))
+    child = [sys.executable, "-m", "tests.swarm.master_stage", options.config, options.state_dir]
+    done = subprocess.run(child, input=lines, capture_output=True, text=True, check=True, timeout=30)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found, done.stderr
+
+
+ASKED = (("begin", "site"), ("ask", {"tick": "TICK"}))
+
+
+def verdict(verdict: Any = PASSED, usage: Any = USAGE) -> tuple[str, Any]:
+    return "verdict", {"tick": "TICK", "usage": usage, "verdict": verdict}
+
+
+def test_a_verdict_is_counted_once(tmp_path: Path) -> None:
+    found, _ = play(tmp_path, *ASKED, verdict(), verdict())
+    assert (found["cells"], found["runs"], found["unwritten"]) == ({"site": ["passed", ""]}, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        verdict({"check": 7}),
+        verdict(["passed"]),
+        verdict("passed"),
+        verdict({**PASSED, "outcome": "splendid"}),
+        verdict({**PASSED, "check": "another"}),
+        verdict({**PASSED, "check": "other"}),
+        verdict(usage=None),
+        verdict(usage={**USAGE, "spans": {"all": [["long", "ago"]]}}),
+        verdict(usage={**USAGE, "spans": {"none of ours": [[0.1, 0.05]]}}),
+        verdict(usage={**USAGE, "spans": ["all"]}),
+        verdict(usage={**USAGE, "sent": HUGE, "spans": {"all": [[HUGE, 0]]}}),
+        ("verdict", {"tick": "TICK"}),
+        ("verdict", {"tick": "TICK", "usage": USAGE}),
+    ],
+)
+def test_what_cannot_be_read_is_no_data_and_not_silence(tmp_path: Path, said: tuple[str, Any]) -> None:
+    found, log = play(tmp_path, *ASKED, said)
+    assert found["ticks"] == 0
+    assert found["cells"]["site"] == ["no data", "no answer: its verdict cannot be read"]
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("asked", {"what": "pause", "seconds": HUGE}),
+        ("asked", {"what": "limit", "method": "GET", "path": "/", "requests": HUGE}),
+        ("asked", {"what": "slow down", "method": "GET", "path": "no path", "seconds": 1}),
+        ("asked", {"what": "pause", "seconds": -1}),
+        ("asked", []),
+        ("asked", {"what": ["pause"]}),
+        ("join", {**JOIN, "checks": 5}),
+        ("join", {**JOIN, "checks": None}),
+        ("ask", {"tick": None}),
+        ("who knows", {}),
+    ],
+)
+def test_what_makes_no_sense_changes_nothing(tmp_path: Path, said: tuple[str, Any]) -> None:
+    found, log = play(tmp_path, said, *ASKED, verdict())
+    assert found["cells"]["site"] == ["passed", ""]
+    assert "Traceback" not in log
+
+
+def test_a_worker_that_is_another_regions_by_now_gets_nothing_more(tmp_path: Path) -> None:
+    found, _ = play(tmp_path, ("join", {**JOIN, "region": "elsewhere"}), ("begin", "site"))
+    assert (found["workers"], found["ticks"]) == (0, 1)
+
+
+def test_a_turn_that_breaks_is_said_and_is_not_the_last(tmp_path: Path) -> None:
+    found, log = play(tmp_path, ("break", "the next turn"), ("turns", 14), *ASKED, verdict())
+    assert found["turned_s"] < 1.0
+    assert "a turn of the master broke: RuntimeError" in log
+    assert "a secret" not in log
