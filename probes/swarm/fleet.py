@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 from collections.abc import Mapping
 
 from probes.errors import ConfigError
@@ -36,6 +37,20 @@ def check_address(host: str, key: bytes, what: str) -> None:
             f"{what} {host}: without a key a master and its workers stay on the loopback.",
             hint=f"Set {KEY_VARIABLE} on all of them, the same one; make it with: openssl rand -hex 16",
         )
+
+
+def refuse_taken(flag: str, host: str, port: int) -> None:
+    """Say that nobody can listen there before anything is begun. `*` means every address. Raises ConfigError."""
+    try:
+        host.encode("idna")  # gevent asks in a thread, and would print what is raised there
+        family = socket.getaddrinfo("0.0.0.0" if host == "*" else host, port, type=socket.SOCK_STREAM)[0][0]  # noqa: S104 - asked for
+        with socket.socket(family) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(("" if host == "*" else host, port))
+    except OSError as problem:
+        raise ConfigError(f"{flag} {port}: cannot listen on {host}: {problem.strerror}.") from None
+    except UnicodeError:
+        raise ConfigError(f"{flag} {port}: cannot listen on {host}: that is no name.") from None
 
 
 def is_loopback(host: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import time
 from collections import Counter
@@ -254,3 +255,14 @@ def test_one_master_has_the_workers_of_several_regions(fleet: Fleet, target: Sta
 def judged_since(fleet: Fleet, region: str) -> bool:
     cell = fleet.cell("health", region)
     return bool(cell["outcome"] == "passed" and cell["age_s"] < 3.0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "192.0.2.1", "no.such.name.invalid", "n" * 300, "*"])
+def test_an_address_that_cannot_be_had_is_said(fleet: Fleet, host: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", fleet.port))
+        taken.listen()
+        master = fleet.master("--bind-host", host)
+        assert master.process.wait(20) == 2, fleet.story()
+    assert f"cannot listen on {host}: " in master.text()
+    assert "Traceback" not in master.text()
