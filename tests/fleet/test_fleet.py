@@ -257,7 +257,7 @@ def judged_since(fleet: Fleet, region: str) -> bool:
     return bool(cell["outcome"] == "passed" and cell["age_s"] < 3.0)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "192.0.2.1", "no.such.name.invalid", "n" * 300, "*"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "192.0.2.1", "no.such.name.invalid", "*"])
 def test_an_address_that_cannot_be_had_is_said(fleet: Fleet, host: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", fleet.port))
@@ -266,3 +266,24 @@ def test_an_address_that_cannot_be_had_is_said(fleet: Fleet, host: str) -> None:
         assert master.process.wait(20) == 2, fleet.story()
     assert f"cannot listen on {host}: " in master.text()
     assert "Traceback" not in master.text()
+
+
+def test_what_is_no_name_is_said(fleet: Fleet) -> None:
+    members = [fleet.master("--bind-host", "n" * 300), fleet.worker("one", "--master-host", "n" * 300)]
+    for member in members:
+        assert member.process.wait(20) == 2, fleet.story()
+        assert "nnn: that is no name." in member.text()
+        assert "Traceback" not in member.text()
+
+
+def test_a_second_master_of_a_region_is_refused_as_every_tick_would_run_twice(fleet: Fleet) -> None:
+    first = fleet.master("--region", "east,west")
+    assert until(lambda: fleet.get("/healthz")[0] == 200), fleet.story()
+    fleet.port, fleet.status_port = free_port(), free_port()
+    second = fleet.master("--region", "west")
+    assert second.process.wait(20) == 2, fleet.story()
+    assert "--region west: a master of it runs already" in second.text()
+    assert "Traceback" not in second.text()
+    first.stop(signal.SIGKILL)
+    fleet.master("--region", "west")
+    assert until(lambda: fleet.get("/healthz")[0] == 200), fleet.story()
