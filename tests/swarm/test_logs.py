@@ -39,7 +39,7 @@ def test_another_format_is_refused() -> None:
 
 
 def test_what_a_target_says_is_one_line_and_no_command_to_a_terminal(caplog: pytest.LogCaptureFixture) -> None:
-    said = "status: up\n2026-01-01 00:00:00,000 INFO probes: all is well\x1b[2J\x1b]0;title\x07\r\N{RIGHT-TO-LEFT OVERRIDE}"
+    said = "status: up\n2026-01-01 00:00:00,000 INFO x: all is well\x1b[2J\x1b]0;title\x07\r\N{RIGHT-TO-LEFT OVERRIDE}"
     with caplog.at_level(logging.INFO):
         logging.getLogger("tests").info("health: %s, in M\N{LATIN SMALL LETTER U WITH DIAERESIS}nchen", said)
     (record,) = caplog.records
