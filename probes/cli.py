@@ -106,10 +106,10 @@ def ui(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
     With SMOKEPROBE_UI_PASSWORD (12 characters at least) it asks for a login, as SMOKEPROBE_UI_USER or smokeprobe.
     """
     from probes.swarm.drive import serve
-    from probes.swarm.web_door import refuse_taken
+    from probes.swarm.fleet import refuse_taken
 
     options = RunOptions(env, config, target_url, region, (), no_browser, state_dir=state_dir, share=share)
-    _say_errors(lambda: refuse_taken(host, port))
+    _say_errors(lambda: refuse_taken("--port", host, port))
     address = ("--web-host", host, "--web-port", str(port))
     serve("ui.conf", options, (*address, f"--tls-cert={tls_cert}", f"--tls-key={tls_key}"))
 

@@ -103,6 +103,7 @@ def _cut(reason: Reason | None) -> Reason | None:
         return None
     return replace(
         reason,
+        step=_shortened(reason.step, LONGEST_RULE),
         rule=_shortened(reason.rule, LONGEST_RULE),
         expected=_shortened(reason.expected, LONGEST_VALUE),
         actual=_shortened(reason.actual, LONGEST_VALUE),

@@ -10,7 +10,17 @@ import pytest
 from rich.console import Console
 
 from probes.model import Layer, Outcome, Reason, RequestCount, RunReport, Step, Verdict
-from probes.pipeline import Pipeline, Readers, RunFacts, decode, encode, exit_code, presentable, publish
+from probes.pipeline import (
+    LONGEST_RULE,
+    Pipeline,
+    Readers,
+    RunFacts,
+    decode,
+    encode,
+    exit_code,
+    presentable,
+    publish,
+)
 from probes.reports.github import CommandStop
 from probes.reports.progress import live
 from probes.safety.redact import Redactor
@@ -129,3 +139,11 @@ def test_a_report_that_cannot_be_written_is_said_and_is_no_pass(tmp_path: Path) 
     report, shown = published(Readers(json_file=str(tmp_path / "file" / "r.json")))
     assert report.exit_code == 3
     assert "r.json" in shown
+
+
+def test_a_step_of_a_worker_that_lies_is_cut_too() -> None:
+    long = "x" * 10_000
+    verdict = Verdict("api", Outcome.FAILED, reason=Reason(long, Layer.HTTP, "wrong"))
+    shown = presentable(verdict, Redactor()).reason
+    assert shown is not None
+    assert len(shown.step) == LONGEST_RULE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 from collections.abc import Mapping
 
 from probes.errors import ConfigError
@@ -30,12 +31,35 @@ def fleet_key(environ: Mapping[str, str]) -> bytes:
 
 
 def check_address(host: str, key: bytes, what: str) -> None:
-    """Refuse to leave the loopback without a key: anybody could join. Raises ConfigError."""
+    """Refuse what is no name, and to leave the loopback without a key: anybody could join. Raises ConfigError."""
     if not key and not is_loopback(host):
         raise ConfigError(
             f"{what} {host}: without a key a master and its workers stay on the loopback.",
             hint=f"Set {KEY_VARIABLE} on all of them, the same one; make it with: openssl rand -hex 16",
         )
+    if not _is_name(host):
+        raise ConfigError(f"{what} {host[:60]}: that is no name.")
+
+
+def refuse_taken(flag: str, host: str, port: int) -> None:
+    """Say that nobody can listen there before anything is begun. `*` means every address. Raises ConfigError."""
+    if not _is_name(host):  # gevent asks in a thread, and would print what is raised there
+        raise ConfigError(f"{flag} {port}: cannot listen on {host[:60]}: that is no name.")
+    try:
+        family = socket.getaddrinfo("0.0.0.0" if host == "*" else host, port, type=socket.SOCK_STREAM)[0][0]  # noqa: S104 - asked for
+        with socket.socket(family) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(("" if host == "*" else host, port))
+    except OSError as problem:
+        raise ConfigError(f"{flag} {port}: cannot listen on {host}: {problem.strerror}.") from None
+
+
+def _is_name(host: str) -> bool:
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -16,7 +16,8 @@ from probes.files import refuse_folder
 from probes.options import RunOptions, forget_empty
 from probes.swarm.arguments import add_arguments, options_from
 from probes.swarm.equipment import equip, equip_master, equip_worker
-from probes.swarm.fleet import check_address, fleet_key
+from probes.swarm.fleet import check_address, fleet_key, refuse_taken
+from probes.swarm.only_one import be_the_only_one
 from probes.swarm.session import SmokeSession
 from probes.swarm.signals import forget, remember
 from probes.swarm.silence import guard_output, outlast_output
@@ -89,7 +90,11 @@ def _session(
         key = fleet_key(os.environ)
         check_address(parsed.master_bind_host, key, "--master-bind-host")
         forget()
-        return MasterSession(equip_master(options), key, parsed.status_port)
+        regions = equip_master(options)
+        be_the_only_one(options.state, next(iter(regions.values())).target, regions)
+        session = MasterSession(regions, key, parsed.status_port)
+        refuse_taken("--master-bind-port", parsed.master_bind_host, parsed.master_bind_port)
+        return session
     if parsed.worker:
         from probes.swarm.worker import WorkerSession
 

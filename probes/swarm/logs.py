@@ -12,6 +12,17 @@ from probes.errors import ConfigError
 VARIABLE = "SMOKEPROBE_LOG_FORMAT"
 
 
+class ConsoleFormatter(logging.Formatter):
+    """A message a line, without what commands a terminal: a target or a worker may have put it there."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the original's name
+        """One line; a traceback comes after it, in lines of its own."""
+        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in super().formatMessage(record))
+
+
 class JsonFormatter(logging.Formatter):
     """`time` (UTC, ISO 8601), `level`, `logger`, `message`, and `exception` where there is one."""
 
@@ -34,8 +45,5 @@ def set_up_log(environ: Mapping[str, str]) -> None:
     if wanted not in {"console", "json"}:
         raise ConfigError(f"{VARIABLE}: {wanted[:20]!r} is no format: console or json.")
     handler = logging.StreamHandler()
-    if wanted == "json":
-        handler.setFormatter(JsonFormatter())
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(JsonFormatter() if wanted == "json" else ConsoleFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])

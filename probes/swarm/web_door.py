@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 import secrets
-import socket
 import ssl
 import time
 from argparse import Namespace
@@ -86,17 +85,6 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def refuse_taken(host: str, port: int) -> None:
-    """Say that nobody can listen there before anything is begun. Raises ConfigError."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        with socket.socket(family) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind((host, port))
-    except OSError as problem:
-        raise ConfigError(f"--port {port}: cannot listen on {host}: {problem.strerror}.") from None
 
 
 def seal(app: Flask, port: int, *, tls: bool) -> None:

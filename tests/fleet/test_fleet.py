@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import time
 from collections import Counter
@@ -268,3 +269,35 @@ def test_a_worker_that_stood_still_for_a_moment_is_not_late_for_ever(fleet: Flee
     time.sleep(8)
     health = sum(entry["path"] == "/health" for entry in target.ledger())
     assert health >= 3, fleet.story()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "192.0.2.1", "no.such.name.invalid", "*"])
+def test_an_address_that_cannot_be_had_is_said(fleet: Fleet, host: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", fleet.port))
+        taken.listen()
+        master = fleet.master("--bind-host", host)
+        assert master.process.wait(20) == 2, fleet.story()
+    assert f"cannot listen on {host}: " in master.text()
+    assert "Traceback" not in master.text()
+
+
+def test_what_is_no_name_is_said(fleet: Fleet) -> None:
+    members = [fleet.master("--bind-host", "n" * 300), fleet.worker("one", "--master-host", "n" * 300)]
+    for member in members:
+        assert member.process.wait(20) == 2, fleet.story()
+        assert "nnn: that is no name." in member.text()
+        assert "Traceback" not in member.text()
+
+
+def test_a_second_master_of_a_region_is_refused_as_every_tick_would_run_twice(fleet: Fleet) -> None:
+    first = fleet.master("--region", "east,west")
+    assert until(lambda: fleet.get("/healthz")[0] == 200), fleet.story()
+    fleet.port, fleet.status_port = free_port(), free_port()
+    second = fleet.master("--region", "west")
+    assert second.process.wait(20) == 2, fleet.story()
+    assert "--region west: a master of it runs already" in second.text()
+    assert "Traceback" not in second.text()
+    first.stop(signal.SIGKILL)
+    fleet.master("--region", "west")
+    assert until(lambda: fleet.get("/healthz")[0] == 200), fleet.story()
