@@ -14,7 +14,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from tests.bench import delay, full_run, http_only, loss, memory, report, wire
+from tests.bench import delay, fleet_losses, full_run, http_only, loss, memory, report, wire
 from tests.bench.measurement import CannotMeasureError, Measurement, Result, Unmeasured
 
 MEASUREMENTS: Mapping[str, Measurement] = {
@@ -24,6 +24,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "delay": delay.measure,
     "loss": loss.measure,
     "memory": memory.measure,
+    "fleet-losses": fleet_losses.measure,
 }
 
 
