@@ -61,22 +61,22 @@ class Stage:
 
     def begin(self, check: str) -> None:
         """The occasion of a check has come."""
-        self.master._ticks.begin(Occasion("local", check, 1, boot_clock() + 60), boot_clock())  # noqa: SLF001
+        self.master._ticks.begin(Occasion("local", check, 1, boot_clock() + 60), boot_clock())  # noqa: SLF001 - a turn of its loop, without waiting for it
 
     def break_a_turn(self, _why: str) -> None:
         """Let something of ours be wrong, once."""
-        paused = self.master._grants.paused  # noqa: SLF001
+        paused = self.master._grants.paused  # noqa: SLF001 - a turn of its loop, without waiting for it
 
         def broken() -> None:
-            self.master._grants.paused = paused  # type: ignore[method-assign]  # noqa: SLF001
+            self.master._grants.paused = paused  # type: ignore[method-assign]  # noqa: SLF001 - a turn of its loop, without waiting for it
             raise RuntimeError("with a secret in it")
 
-        self.master._grants.paused = broken  # type: ignore[method-assign]  # noqa: SLF001
+        self.master._grants.paused = broken  # type: ignore[method-assign]  # noqa: SLF001 - a turn of its loop, without waiting for it
 
     def turns(self, count: int) -> None:
         """Let the loop go round."""
-        MasterSession._runner = SimpleNamespace(clients={})  # type: ignore[assignment]  # noqa: SLF001
-        loop = gevent.spawn(self.master._for_ever, self.master._turn, TURN_S)  # noqa: SLF001
+        MasterSession._runner = SimpleNamespace(clients={})  # type: ignore[assignment]  # noqa: SLF001 - a turn of its loop, without waiting for it
+        loop = gevent.spawn(self.master._for_ever, self.master._turn, TURN_S)  # noqa: SLF001 - a turn of its loop, without waiting for it
         gevent.sleep(count * TURN_S)
         loop.kill()
 
