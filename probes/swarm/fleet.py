@@ -46,10 +46,11 @@ def refuse_taken(flag: str, host: str, port: int) -> None:
     if not _is_name(host):  # gevent asks in a thread, and would print what is raised there
         raise ConfigError(f"{flag} {port}: cannot listen on {host[:60]}: that is no name.")
     try:
-        family = socket.getaddrinfo("0.0.0.0" if host == "*" else host, port, type=socket.SOCK_STREAM)[0][0]  # noqa: S104 - asked for
-        with socket.socket(family) as trial:
+        everywhere = host == "*"
+        found = socket.getaddrinfo(None if everywhere else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        with socket.socket(found[0][0]) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(("" if host == "*" else host, port))
+            trial.bind(("" if everywhere else host, port))
     except OSError as problem:
         raise ConfigError(f"{flag} {port}: cannot listen on {host}: {problem.strerror}.") from None
 

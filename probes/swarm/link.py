@@ -43,9 +43,6 @@ HELLO_S: Final = 2.0
 QUIET_S: Final = 10.0
 """After this long without anything new from the master, a worker asks whether it is there, and sends nothing else."""
 
-FORGET_S: Final = 120.0
-"""After this long without anything new from a worker, its master forgets the session, and what it never heard."""
-
 MOST_PENDING: Final = 256
 """So many hellos may wait for their first post; then the oldest is forgotten."""
 
@@ -220,9 +217,7 @@ class MasterLinks:
         return session is not None
 
     def turn(self) -> None:
-        """Say whatever is due, and forget whoever is silent for long."""
-        now = self._clock()
-        self._sessions = {client: each for client, each in self._sessions.items() if now - each.heard_at < FORGET_S}
+        """Say whatever is due."""
         for session in list(self._sessions.values()):
             session.send_due()
 

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 LOST_S = 12.0
 """A worker that was not heard of for so long is lost; what it has under way may still come."""
 
+FORGET_S = 120.0
+"""And after so long forgotten, with what it never acknowledged; should it come back, it joins anew."""
+
 DRAIN_S = 8.0
 """How long a master that ends waits for the verdicts of what is under way, and until they are written."""
 
@@ -241,8 +244,10 @@ class MasterSession:
             elif not alive and client in here:
                 log.warning("worker %s of region %s is lost", client[:60], member.region)
                 self._ticks.lost(client, now)
-        known = set(self._links.sessions)
-        self._members = {client: member for client, member in self._members.items() if client in known}
+        for client in self._links.sessions:
+            if self._links.last_heard_s(client) > FORGET_S:
+                self._links.forget(client)
+                self._members.pop(client, None)
 
     def _tell_of_pauses(self) -> None:
         paused = self._grants.paused()

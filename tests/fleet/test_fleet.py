@@ -301,3 +301,18 @@ def test_a_second_master_of_a_region_is_refused_as_every_tick_would_run_twice(fl
     first.stop(signal.SIGKILL)
     fleet.master("--region", "west")
     assert until(lambda: fleet.get("/healthz")[0] == 200), fleet.story()
+
+
+def test_a_ledger_that_is_taken_away_does_not_double_what_is_sent(fleet: Fleet, target: StandIn) -> None:
+    master = fleet.master()
+    fleet.worker("one")
+    assert until(lambda: judged(fleet, "health")), fleet.story()
+    for file in (fleet.folder / "master").glob("ledger.sqlite3*"):
+        file.unlink()
+    assert until(lambda: "The ledger is new" in fleet.cell("health")["reason"]), fleet.story()
+    time.sleep(1)  # what had its permit is run
+    target.reset()
+    time.sleep(4)
+    assert target.ledger() == []
+    assert "the ledger is not the one that was there before" in master.text()
+    assert until(lambda: judged(fleet, "health"), 40), fleet.story()

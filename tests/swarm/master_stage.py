@@ -18,6 +18,7 @@ import locust  # noqa: F401 - first, so that it patches before anything else is 
 
 from probes.options import RunOptions
 from probes.safety.permits import boot_clock
+from probes.swarm import master as master_module
 from probes.swarm.equipment import equip_master
 from probes.swarm.fleet import TURN_S
 from probes.swarm.link import WorkerLink
@@ -53,7 +54,12 @@ class Stage:
 
     def say(self, kind: str, body: str) -> None:
         """Say it, or do what is the stage's own."""
-        own: dict[str, Callable[[Any], None]] = {"begin": self.begin, "break": self.break_a_turn, "turns": self.turns}
+        own: dict[str, Callable[[Any], None]] = {
+            "begin": self.begin,
+            "break": self.break_a_turn,
+            "turns": self.turns,
+            "patience": self.patience,
+        }
         if kind in own:
             own[kind](json.loads(body))
         else:
@@ -61,23 +67,29 @@ class Stage:
 
     def begin(self, check: str) -> None:
         """The occasion of a check has come."""
-        self.master._ticks.begin(Occasion("local", check, 1, boot_clock() + 60), boot_clock())  # noqa: SLF001 - a turn of its loop, without waiting for it
+        self.master._ticks.begin(Occasion("local", check, 1, boot_clock() + 60), boot_clock())  # noqa: SLF001 - as above
 
     def break_a_turn(self, _why: str) -> None:
         """Let something of ours be wrong, once."""
-        paused = self.master._grants.paused  # noqa: SLF001 - a turn of its loop, without waiting for it
+        paused = self.master._grants.paused  # noqa: SLF001 - as above
 
         def broken() -> None:
-            self.master._grants.paused = paused  # type: ignore[method-assign]  # noqa: SLF001 - a turn of its loop, without waiting for it
+            self.master._grants.paused = paused  # type: ignore[method-assign]  # noqa: SLF001 - as above
             raise RuntimeError("with a secret in it")
 
-        self.master._grants.paused = broken  # type: ignore[method-assign]  # noqa: SLF001 - a turn of its loop, without waiting for it
+        self.master._grants.paused = broken  # type: ignore[method-assign]  # noqa: SLF001 - as above
+
+    def patience(self, seconds: float) -> None:
+        """Let the master lose and forget workers so soon."""
+        master_module.LOST_S = master_module.FORGET_S = seconds
 
     def turns(self, count: int) -> None:
         """Let the loop go round."""
-        MasterSession._runner = SimpleNamespace(clients={})  # type: ignore[assignment]  # noqa: SLF001 - a turn of its loop, without waiting for it
-        loop = gevent.spawn(self.master._for_ever, self.master._turn, TURN_S)  # noqa: SLF001 - a turn of its loop, without waiting for it
-        gevent.sleep(count * TURN_S)
+        MasterSession._runner = SimpleNamespace(clients={})  # type: ignore[assignment]  # noqa: SLF001 - as above
+        loop = gevent.spawn(self.master._for_ever, self.master._turn, TURN_S)  # noqa: SLF001 - as above
+        for _ in range(count):
+            self.worker.turn()
+            gevent.sleep(TURN_S)
         loop.kill()
 
     def found(self) -> dict[str, Any]:
@@ -86,6 +98,7 @@ class Stage:
         return {
             "cells": {cell["check"]: [cell["outcome"], cell["reason"]] for cell in snapshot["cells"]},
             "runs": sum(len(cell["runs"]) for cell in snapshot["cells"]),
+            "remembered": [len(self.master._links.sessions), len(self.master._members)],  # noqa: SLF001 - as above
             "workers": len(snapshot["workers"]),
             "ticks": snapshot["ticks_under_way"],
             "turned_s": snapshot["own_health"]["turned_s"],

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from probes.swarm.link import FORGET_S, HELLO_S, QUIET_S
+from probes.swarm.link import HELLO_S, QUIET_S
 from probes.swarm.link_session import LONGEST_RESEND_S, RESEND_S, WINDOW, Inbox, Received
 from tests.swarm.link_help import FIRST_HELLO, Line, Message, Pair, opened
 
@@ -323,20 +323,3 @@ def test_a_message_outlives_a_round_trip_through_json(pair: Pair) -> None:
     received = pair.master.receive("a", json.loads(json.dumps(message)))
     assert received
     assert received.body == {"text": "é\ud800\u2028\x00", "n": 10**300, "f": 0.1}
-
-
-def test_who_is_silent_for_long_is_forgotten_and_welcome_again(pair: Pair) -> None:
-    """What nobody acknowledges is neither kept nor said for ever: workers come and go all day."""
-    pair.master.post("a", "pause", {})
-    pair.line.now += FORGET_S / 2
-    pair.master.turn()
-    assert (pair.master.sessions, pair.master.unacknowledged) == (("a",), 1)
-    pair.line.now += FORGET_S / 2
-    pair.line.take(pair.line.down)
-    pair.master.turn()
-    assert (pair.master.sessions, pair.master.unacknowledged, pair.line.down) == ((), 0, [])
-    pair.worker.post("verdict", {"n": 1})
-    opened(pair.line, pair.master, pair.worker)
-    pair.worker.turn()
-    assert [received.kind for received in pair.carry()] == ["verdict"]
-    assert (pair.master.sessions, pair.worker.unacknowledged) == (("a",), 0)

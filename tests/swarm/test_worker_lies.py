@@ -99,3 +99,13 @@ def test_a_turn_that_breaks_is_said_and_is_not_the_last(tmp_path: Path) -> None:
     assert found["turned_s"] < 1.0
     assert "a turn of the master broke: RuntimeError" in log
     assert "a secret" not in log
+
+
+def test_who_is_gone_is_forgotten_and_welcome_again(tmp_path: Path) -> None:
+    """Workers come and go all day, and nothing is said for ever to those that are gone."""
+    gone = ("patience", 0.3), ("turns", 6)
+    found, _ = play(tmp_path, *gone)
+    assert (found["workers"], found["remembered"]) == (0, [0, 0])
+    back: tuple[tuple[str, Any], ...] = ("patience", 60.0), ("alive", {}), ("turns", 25), ("join", JOIN)
+    found, _ = play(tmp_path, *gone, *back, *ASKED, verdict())
+    assert (found["workers"], found["remembered"], found["cells"]["site"]) == (1, [1, 1], ["passed", ""])
