@@ -166,6 +166,8 @@ def test_equipment_for_a_run_a_master_and_a_worker(tmp_path: Path, monkeypatch: 
     regions = equip_master(RunOptions(config=options.config, region="us-east-1, eu-west-1", state_dir=str(tmp_path)))
     assert {region: each.options.region for region, each in regions.items()} == {name: name for name in REGIONS}
     assert {each.options.share for each in regions.values()} == {"us"}
+    named = equip_master(RunOptions(config=options.config, region="world", state_dir=str(tmp_path)))
+    assert list(named) == REGIONS
     worker = equip_worker(RunOptions(config=options.config, region="eu-west-1", state_dir=str(tmp_path)))
     assert worker.options.share == "us"
     with pytest.raises(ConfigError, match="owned by the master world"):

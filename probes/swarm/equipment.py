@@ -77,12 +77,21 @@ class Equipment:
 
 
 def equip_master(options: RunOptions) -> Mapping[str, Equipment]:
-    """What the master of each region needs: `region` names them, separated by commas. Raises ConfigError."""
-    regions = tuple(dict.fromkeys(name.strip() for name in options.region.split(",") if name.strip()))
+    """What the master of each region needs. Raises ConfigError.
+
+    `region` names them, separated by commas, or is the name of a master in the configuration.
+    """
+    settings = load_settings(options.source)
+    named = settings.masters.get(options.region)
+    regions = named.regions if named else _names_in(options.region)
     if not regions:
         raise ConfigError("--region names no region.")
-    share = share_of_master(load_settings(options.source), regions, options.share)
+    share = share_of_master(settings, regions, options.share)
     return {region: equip(replace(options, region=region, share=share), {}, role="master") for region in regions}
+
+
+def _names_in(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def equip_worker(options: RunOptions) -> Equipment:

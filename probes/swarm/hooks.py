@@ -101,6 +101,6 @@ def _session(
         key = fleet_key(os.environ)
         check_address(parsed.master_host, key, "--master-host")
         forget()
-        return WorkerSession(equip_worker(options), key)
+        return WorkerSession(equip_worker(options), key, f"{parsed.master_host}:{parsed.master_port}")
     stay = parsed.stay and not parsed.headless
     return SmokeSession(equip(options), once=parsed.once, stay=stay, only_kinds=only_kinds)

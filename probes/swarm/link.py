@@ -92,6 +92,11 @@ class WorkerLink:
         self._doubted = False
 
     @property
+    def connected(self) -> bool:
+        """Whether a master was heard of lately."""
+        return self._session is not None and not self._quiet(self._session)
+
+    @property
     def unacknowledged(self) -> int:
         """How many posts are not acknowledged."""
         return len(self._outbox)
@@ -108,7 +113,7 @@ class WorkerLink:
 
     def turn(self) -> None:
         """Say whatever is due."""
-        quiet = self._session is None or self._quiet(self._session)
+        quiet = not self.connected
         if (quiet or self._doubted) and self._clock() >= self._next_hello_at:
             self._next_hello_at = self._clock() + HELLO_S
             nonces = self._session.nonces if self._session else {"worker": self._nonce, "master": ""}

@@ -16,7 +16,7 @@ from probes.safety.permits import Usage, boot_clock
 from probes.swarm.board import Snapshot
 from probes.swarm.dispatcher import OneUserPerCheckAndWorker
 from probes.swarm.equipment import Equipment
-from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
+from probes.swarm.fleet import FLEET_MESSAGE, KEY_VARIABLE, TURN_S
 from probes.swarm.grants import LedgerGrants
 from probes.swarm.link import MasterLinks
 from probes.swarm.link_session import Received
@@ -53,6 +53,9 @@ A_DAY_S = 86400.0
 UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 """What comes of a message that is not as it should be."""
 
+REASONS = {"mac": f"it is not signed with our {KEY_VARIABLE}"}
+"""Why a message is not taken, where the word for it does not say it."""
+
 log = logging.getLogger(__name__)
 
 
@@ -84,6 +87,7 @@ class MasterSession:
         self._members: dict[str, _Member] = {}
         self._early: deque[Received] = deque(maxlen=EARLY_KEPT)
         guard_master(self._members.__contains__, self._links.reject)
+        self._strangers: set[str] = set()
         self._paused = ""
         self._status_port = status_port
         self._server: WSGIServer | None = None
@@ -218,6 +222,7 @@ class MasterSession:
         """Everything that time brings: nothing here waits for anything."""
         now = boot_clock()
         self._see_who_is_there(now)
+        self._tell_of_strangers()
         self._tell_of_pauses()
         for occasion in self._schedule.due(now) if not self._draining else ():
             self._ticks.begin(occasion, now)
@@ -248,6 +253,13 @@ class MasterSession:
             if self._links.last_heard_s(client) > FORGET_S:
                 self._links.forget(client)
                 self._members.pop(client, None)
+
+    def _tell_of_strangers(self) -> None:
+        """Once for each: their number is bounded, see `MOST_NAMED`."""
+        for client in self._links.rejected.keys() - self._strangers:
+            self._strangers.add(client)
+            reasons = ", ".join(REASONS.get(reason, reason) for reason in self._links.rejected[client])
+            log.warning("what %s sends is not taken: %s", client, reasons)
 
     def _tell_of_pauses(self) -> None:
         paused = self._grants.paused()

@@ -59,7 +59,8 @@ def _app(status: Status) -> Flask:
     def readyz() -> tuple[Response, int]:
         found = status.snapshot()
         ready = bool(found["workers"]) and not found["own_health"]["ledger"] and status.turned_s() < STUCK_S
-        return jsonify(ready=ready, workers=len(found["workers"]), trouble=found["trouble"]), 200 if ready else 503
+        told = {"workers": len(found["workers"]), "trouble": found["trouble"], "paused": found["paused"]}
+        return jsonify(ready=ready, **told), 200 if ready else 503
 
     def board() -> Response:
         return jsonify(status.snapshot())
@@ -111,6 +112,7 @@ def _registry(found: Snapshot) -> CollectorRegistry:
     trouble.labels("history").set(float(bool(own["store"])))
     rejected = sum(sum(reasons.values()) for reasons in found["rejected"].values())
     gauge("messages_rejected", "Messages that were not taken").set(rejected)
+    gauge("paused", "1 while probing is paused").set(float(bool(found["paused"])))
     used = gauge("budget_peak_percent", "Worst window of a limit, in per cent of it", "limit")
     for limit in found["limits"]:
         used.labels(limit["name"]).set(limit["peak_percent"])

@@ -20,7 +20,7 @@ from probes.regions import verify_region
 from probes.safety.permits import Permit, boot_clock
 from probes.swarm.conductor import Conductor
 from probes.swarm.equipment import Equipment
-from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
+from probes.swarm.fleet import FLEET_MESSAGE, KEY_VARIABLE, TURN_S
 from probes.swarm.fleet_desk import FleetBrakes, FleetDesk
 from probes.swarm.link import WorkerLink
 from probes.swarm.link_session import Received
@@ -36,6 +36,9 @@ ALIVE_S = 3.0
 DRAIN_S = 9.0
 """How long a worker that ends may take: to log out, and until a master, perhaps a new one, has heard what it found."""
 
+FIRST_COMPLAINT_S, COMPLAIN_S = 5.0, 60.0
+"""How soon a worker that has no master says so, and how often then."""
+
 log = logging.getLogger(__name__)
 
 
@@ -44,7 +47,8 @@ class WorkerSession:
 
     once = False
 
-    def __init__(self, equipment: Equipment, key: bytes) -> None:
+    def __init__(self, equipment: Equipment, key: bytes, master: str) -> None:
+        """`master` is where it is looked for, as people read it."""
         self.equipment = equipment
         self.checks = equipment.ever_planned
         self._environment: Environment | None = None
@@ -59,7 +63,9 @@ class WorkerSession:
         self._ending = False
         self._finished: dict[str, Verdict] = {}
         self._offers: dict[str, Queue[str]] = {name: Queue() for name in self.checks}
-        self._greenlets: list[gevent.Greenlet[..., Any]] = []
+        self._refused = ""
+        # from now on, as Locust tries for minutes to find a master before it fires `init`
+        self._greenlets: list[gevent.Greenlet[..., Any]] = [gevent.spawn(self._complain, master)]
 
     def begin(self, environment: Environment) -> None:
         """Listener's work at Locust's `init`: say hello, and go on saying what is due."""
@@ -70,7 +76,7 @@ class WorkerSession:
         environment.runner.register_message(FLEET_MESSAGE, self._on_message)
         # at once, and once: it takes half a second at most, and is said with each `join`
         self._verified = verify_region(self.equipment.options.region, self.equipment.settings, os.environ).verified
-        self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._conductor.heed_pauses)]
+        self._greenlets += [gevent.spawn(self._take_turns), gevent.spawn(self._conductor.heed_pauses)]
 
     def rest_s(self, name: str) -> float:  # noqa: ARG002 - the protocol's
         """The master minds the intervals: whoever has told its verdict is there for the next offer at once."""
@@ -120,6 +126,17 @@ class WorkerSession:
         self._conductor.close()
         environment.process_exit_code = 0
 
+    def _complain(self, master: str) -> None:
+        """Say what keeps this worker from working, soon, and again and again."""
+        wait_s = FIRST_COMPLAINT_S
+        while True:
+            gevent.sleep(wait_s)
+            wait_s = COMPLAIN_S
+            if self._refused:
+                log.error("%s", self._refused)
+            elif not self._link.connected:
+                log.error("no answer from a master at %s: is it up, and is %s the same there?", master, KEY_VARIABLE)
+
     def _take_turns(self) -> None:
         next_alive = 0.0
         while True:
@@ -153,13 +170,14 @@ class WorkerSession:
             "checks": list(self.checks),
             "version": __version__,
         }
+        self._refused = ""
         self._link.post("join", about_us)
         runner = self._environment.runner if self._environment else None
         if runner is not None and self._sessions_opened > 1:
             from locust import __version__ as locust_version
 
             runner.send_message("client_ready", locust_version)
-        log.info("joined the master of this region (session %d)", self._sessions_opened)
+        log.info("a master answers (session %d)", self._sessions_opened)
 
     @property
     def _client_id(self) -> str:
@@ -191,7 +209,10 @@ class WorkerSession:
             case "not ours":
                 ours = self.equipment.options.region, self.equipment.target
                 theirs = str(body["region"]), str(body["target"])
-                log.error("the master does not take us: we are of %s for %s, it is of %s for %s", *ours, *theirs)
+                self._refused = "the master does not take us: we are of {} for {}, it is of {} for {}".format(
+                    *ours, *theirs
+                )
+                log.error("%s", self._refused)
             case _:
                 log.warning("the master says what this version does not know")
 

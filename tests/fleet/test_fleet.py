@@ -128,7 +128,8 @@ def test_a_worker_without_the_key_gets_nothing_and_is_told_of(fleet: Fleet, targ
     fleet.master()
     fleet.worker("forged", env={"SMOKEPROBE_FLEET_KEY": "f" * 32})
     assert until(lambda: fleet.board().get("rejected")), fleet.story()
-    time.sleep(3)
+    assert until(lambda: "it is not signed with our SMOKEPROBE_FLEET_KEY" in fleet.members[0].text()), fleet.story()
+    assert until(lambda: "is SMOKEPROBE_FLEET_KEY the same there?" in fleet.members[1].text()), fleet.story()
     assert fleet.workers() == 0
     assert target.ledger() == []
 
@@ -161,6 +162,8 @@ def test_a_pause_on_the_masters_machine_stops_the_workers(fleet: Fleet, target: 
     target.reset()
     time.sleep(4)
     assert target.ledger() == [], fleet.story()
+    assert "smokeprobe_paused 1.0" in fleet.get("/metrics")[1]
+    assert "paused by hand" in fleet.get("/readyz")[1]
     assert until(lambda: fleet.cell("health")["reason"].startswith("paused")), fleet.story()
     subprocess.run([SMOKEPROBE, "resume", *state], check=True, capture_output=True)
     assert until(lambda: judged(fleet, "health")), fleet.story()
@@ -315,4 +318,11 @@ def test_a_ledger_that_is_taken_away_does_not_double_what_is_sent(fleet: Fleet, 
     time.sleep(4)
     assert target.ledger() == []
     assert "the ledger is not the one that was there before" in master.text()
+    assert until(lambda: judged(fleet, "health"), 40), fleet.story()
+
+
+def test_a_worker_that_finds_no_master_says_so_and_one_that_comes_is_found(fleet: Fleet) -> None:
+    worker = fleet.worker("one")
+    assert until(lambda: f"no answer from a master at 127.0.0.1:{fleet.port}" in worker.text()), fleet.story()
+    fleet.master()
     assert until(lambda: judged(fleet, "health"), 40), fleet.story()
