@@ -43,7 +43,9 @@ class OneUserPerCheckAndWorker(OneUserPerCheck):
         names = [user_class.__name__ for user_class in self._original_user_classes]
         wanted = int(target_user_count > 0)
         self._users_on_workers = {worker.id: dict.fromkeys(names, wanted) for worker in self._worker_nodes}
-        self._dispatcher_generator = (users for users in [self._users_on_workers])
+        # Locust breaks where there is nobody to dispatch to, as when one that it misses speaks again
+        nobody = {"": dict.fromkeys(names, 0)}
+        self._dispatcher_generator = (users for users in [self._users_on_workers or nobody])
 
     def add_worker(self, worker_node: WorkerNode) -> None:
         """A worker has come; Locust begins a new dispatch next."""

@@ -6,6 +6,7 @@ and it hands its locustfile to whoever asks. Our own messages are another matter
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ HEARTBEAT: Final = "heartbeat"
 """Passed over by a worker: by the time of day Locust would end it 60 s after the last one, also where it stood still
 itself, or somebody has set its clock. It finds a master again by itself, however long that was away."""
 
+
+_WAIT: Final = "LOCUST_WAIT_FOR_WORKERS_REPORT_AFTER_RAMP_UP"
+"""How long a master hears nobody, each time that a worker comes or goes, until the others seem to be lost."""
 
 _unserialize: Callable[[bytes], Message] = Message.unserialize
 
@@ -46,6 +50,7 @@ def guard_master(is_member: Callable[[str], bool], reject: Callable[[str, str], 
         else:
             reject(client_id, "kind")
 
+    os.environ[_WAIT] = "0"
     MasterRunner.handle_message = guarded  # type: ignore[method-assign,assignment]  # it has no other way in
     Message.unserialize = _readable  # type: ignore[method-assign]  # nor has this
 
@@ -76,5 +81,5 @@ def _readable(data: bytes) -> Message:
 def _attempt(work: Callable[[], Any], otherwise: Callable[[], None]) -> None:
     try:
         work()
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+    except Exception:  # noqa: BLE001 - Locust's listener would end, and whatever else broke, it shall listen on
         otherwise()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import msgpack  # type: ignore[import-untyped]  # it has no stubs
@@ -15,6 +17,7 @@ from tests.fleet.harness import Fleet, fleet_of, until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(120)]
 
+LOCUST = version("locust")
 NOT_MESSAGES = [
     b"",
     b"\xc1",  # no msgpack
@@ -81,3 +84,39 @@ def test_nothing_that_a_stranger_sends_stops_a_fleet(fleet: Fleet) -> None:
     assert until(lambda: fleet.workers() == 2), fleet.story()
     assert "Traceback" not in master.text()
     assert len(master.text().splitlines()) < 60, master.text()
+
+
+def test_a_crowd_that_comes_and_goes_makes_no_worker_look_lost(fleet: Fleet) -> None:
+    master = fleet.master()
+    for number, name in enumerate(("one", "two"), 1):
+        fleet.worker(name)
+        assert until(lambda: passes(fleet) >= 1 and fleet.workers() == number), fleet.story()  # noqa: B023 - at once
+    crowd = [f"one-of-many-{number}" for number in range(12)]
+    with ExitStack() as sockets:
+        members = {name: sockets.enter_context(stranger(fleet, name)) for name in crowd}
+        for kind, data in (("client_ready", LOCUST), ("quit", None)):
+            for name, socket in members.items():
+                socket.send(msgpack.dumps((kind, data, name)))
+            time.sleep(7)  # Locust waits a second each time that a worker comes or goes, and hears nobody meanwhile
+    assert "is lost" not in master.text(), fleet.story()
+    before = passes(fleet)
+    assert until(lambda: passes(fleet) >= before + 2), fleet.story()
+
+
+def test_one_who_was_missed_and_speaks_again_leaves_no_fleet_without_users(fleet: Fleet) -> None:
+    master = fleet.master()
+    assert until(lambda: fleet.get("/healthz")[0] == 200), fleet.story()
+    with stranger(fleet, "late") as late, stranger(fleet, "last") as last:
+        for name, socket in (("late", late), ("last", last)):
+            socket.send(msgpack.dumps(("client_ready", LOCUST, name)))
+        alive = msgpack.dumps(("heartbeat", {"state": "running", "current_cpu_usage": 0}, "last"))
+        for _ in range(8):  # meanwhile Locust misses the other, and its dispatcher knows it no more
+            last.send(alive)
+            time.sleep(1)
+        late.send(msgpack.dumps(("spawning", None, "late")))
+        time.sleep(0.1)
+        last.send(msgpack.dumps(("quit", None, "last")))
+        time.sleep(1)
+        fleet.worker("one")
+        assert until(lambda: passes(fleet) >= 2), fleet.story()
+    assert "Traceback" not in master.text()

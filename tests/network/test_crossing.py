@@ -32,16 +32,16 @@ def connected(world: Crossing, region: str, server: socket.socket, timeout_s: fl
 
 
 def test_each_region_has_an_address_and_a_distance_of_its_own(world: Crossing, server: socket.socket) -> None:
-    took = {}
-    for region in ("near", "far"):
+    took: dict[str, list[float]] = {"near": [], "far": []}
+    for region in [*took] * 6:  # this machine may be busy
         begun = time.monotonic()
         with connected(world, region, server):
-            took[region] = time.monotonic() - begun
+            took[region].append(time.monotonic() - begun)
             accepted, address = server.accept()
             accepted.close()
         assert address[0] == world.regions[region].address
-    assert took["far"] >= 0.1
-    assert took["near"] < took["far"]
+    assert min(took["far"]) >= 0.1
+    assert min(took["near"]) < 0.1
 
 
 def test_a_line_that_is_down_carries_nothing_and_heals(world: Crossing, server: socket.socket) -> None:
