@@ -154,6 +154,9 @@ def problems_of(settings: Settings, checks: Mapping[str, AnyCheck], share: str, 
     enabled = {name: check for name, check in checks.items() if _runs(settings, check)}
     yield from share_problems(settings, share)
     yield from _region_problems(settings, region)
+    if refused := _never_reached(settings.target.url, private=settings.target.private):
+        advice = "" if settings.target.private else "; write target.private: true if it is meant"
+        yield f"target.url: {refused}{advice}"
     yield from _credential_problems(settings, enabled)
     yield from _exception_problems(settings, enabled)
     yield from _idle_problems(settings, checks)

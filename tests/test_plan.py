@@ -114,6 +114,24 @@ def test_a_limit_counts_what_it_covers_and_no_more(tmp_path: Path) -> None:
     assert {item.limit.name: item.run for item in plan.limits} == {"reads": 3, "writes": 3, "nothing": 0}
 
 
+@pytest.mark.parametrize(
+    ("target", "refused"),
+    [
+        ({"url": "http://127.0.0.1:8089"}, "127.0.0.1 leads to a private address, but the target is public"),
+        ({"url": "http://[::1]:8089"}, "::1 leads to a private address, but the target is public"),
+        ({"url": "https://10.0.0.1"}, "10.0.0.1 leads to a private address, but the target is public"),
+        ({"url": "http://169.254.169.254", "private": True}, "169.254.169.254 leads to a link-local, multicast or"),
+        ({"url": "http://127.0.0.1:8089", "private": True}, ""),
+        ({"url": "https://9.9.9.9"}, ""),
+        ({"url": "https://example.com"}, ""),  # a name: where it leads is seen when it is asked
+    ],
+)
+def test_a_target_that_no_run_would_reach(tmp_path: Path, target: dict[str, Any], refused: str) -> None:
+    _, problems = plan_of(tmp_path, configuration({"a": http("/api/1")}, target=target, credentials=None))
+    assert [line.startswith(f"target.url: {refused}") for line in problems] == ([True] if refused else [])
+    assert all(("target.private: true" in line) is ("private" not in target) for line in problems)
+
+
 IDLE = (
     "covers nothing that any check calls: mend the paths under covers, name a page's call under its api_calls, or "
     "leave the limit out"
