@@ -154,8 +154,12 @@ def problems_of(settings: Settings, checks: Mapping[str, AnyCheck], share: str, 
     enabled = {name: check for name, check in checks.items() if _runs(settings, check)}
     yield from share_problems(settings, share)
     yield from _region_problems(settings, region)
+    if refused := _never_reached(settings.target.url, private=settings.target.private):
+        advice = "" if settings.target.private else "; write target.private: true if it is meant"
+        yield f"target.url: {refused}{advice}"
     yield from _credential_problems(settings, enabled)
     yield from _exception_problems(settings, enabled)
+    yield from _idle_problems(settings, checks)
     yield from _time_problems(settings, enabled)
     yield from _ceiling_problems(settings, enabled, share)
     if settings.control:
@@ -191,6 +195,17 @@ def _exception_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> I
     for name, check in checks.items():
         for method, path in sorted({(call.method, call.path) for call in check.writes} - named):
             yield f"checks.{name}: {method} {path} is not GET: name it under safety.exceptions, with reason and proof"
+
+
+def _idle_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> Iterator[str]:
+    """Limits that count no call of any check, enabled or not: a misspelled path would switch its limit off."""
+    calls = {(call.method, call.path) for check in checks.values() for call in check.calls()}
+    for limit in settings.rate_limits:
+        if not any(limit.covers_call(method, path) for method, path in calls):
+            yield (
+                f"limits.{limit.name}: covers nothing that any check calls: mend the paths under covers, name a page's "
+                "call under its api_calls, or leave the limit out"
+            )
 
 
 def _time_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> Iterator[str]:

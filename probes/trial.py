@@ -6,12 +6,17 @@ import os
 import secrets
 import signal
 import subprocess
+from contextlib import ExitStack
 from types import FrameType
 
 from probes.errors import ConfigError
 from probes.standin.limiter import Persona
 
 PASSWORD = "SMOKE_TEST_PASSWORD"  # noqa: S105 - a variable's name
+CONFIGURED = "http://127.0.0.1:8089"
+"""The target of the configurations that are meant for the stand-in."""
+
+ANOTHER_PORT = "`--port 0` takes any free one."
 
 
 def stand_in(port: int, persona: Persona, faults: tuple[str, ...], command: tuple[str, ...]) -> int:
@@ -26,23 +31,36 @@ def stand_in(port: int, persona: Persona, faults: tuple[str, ...], command: tupl
         raise ConfigError(f"--fault {', '.join(unknown)}: not known.", hint="`--fault list` lists them.")
     if command:
         return _run_against(port, persona, faults, command)
-    from probes.standin.accounts import DEFAULT_PASSWORD
     from probes.standin.server import StandInError, serve
 
-    if PASSWORD not in os.environ:
-        print(f"To run against it, in another shell: {PASSWORD}={DEFAULT_PASSWORD} smokeprobe run")  # noqa: T201 - for people
     try:
-        serve("127.0.0.1", port, persona, faults)
+        serve("127.0.0.1", port, persona, faults, listening=lambda url: _say_how(url, persona))
     except StandInError as problem:
-        raise ConfigError(f"{problem}.") from None
+        raise ConfigError(f"{problem}.", hint=ANOTHER_PORT) from None
     return 0
 
 
+def _say_how(url: str, persona: Persona) -> None:
+    """Which command probes it, where its password is the one that everybody knows."""
+    from probes.standin.accounts import DEFAULT_PASSWORD
+
+    if PASSWORD in os.environ:
+        return
+    command = "smokeprobe run" + (" --env gateway" if persona == "gateway" else "")
+    if url != CONFIGURED:
+        command += f" --target-url {url}"
+    print(f"To run against it, in another shell: {PASSWORD}={DEFAULT_PASSWORD} {command}")  # noqa: T201 - for people
+
+
 def _run_against(port: int, persona: Persona, faults: tuple[str, ...], command: tuple[str, ...]) -> int:
-    from probes.standin.process import StandIn
+    from probes.standin.process import StandIn, StandInProcessError
 
     os.environ.setdefault(PASSWORD, secrets.token_urlsafe(12))
-    with StandIn(port=port, persona=persona, faults=faults) as target:
+    with ExitStack() as stack:
+        try:
+            target = stack.enter_context(StandIn(port=port, persona=persona, faults=faults))
+        except StandInProcessError as problem:
+            raise ConfigError(f"{problem}.", hint=ANOTHER_PORT) from None
         environment = {**os.environ, "SMOKEPROBE_TARGET_URL": target.url}
         try:
             child = subprocess.Popen(command, env=environment)

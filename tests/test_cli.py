@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -315,3 +316,29 @@ def test_a_pause_stops_a_run_before_it_sends_anything(tmp_path: Path) -> None:
 def test_a_stand_in_does_not_start_with_faults_that_nobody_knows(tmp_path: Path, name: str) -> None:
     ended = smokeprobe("standin", "--fault", name, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (2, f"--fault {name}: not known. `--fault list` lists them.\n")
+
+
+@pytest.mark.parametrize("persona", ["design", "gateway"])
+def test_a_stand_in_says_which_command_probes_it(tmp_path: Path, persona: str) -> None:
+    clean = {name: value for name, value in os.environ.items() if name != "SMOKE_TEST_PASSWORD"}
+    command = [SMOKEPROBE, "standin", "--port", "0", "--persona", persona]
+    with subprocess.Popen(command, cwd=tmp_path, env=clean, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            url = child.stdout.readline().split()[-1]
+            hint = child.stdout.readline()
+        finally:
+            child.terminate()
+    env = " --env gateway" if persona == "gateway" else ""
+    assert hint.endswith(f" smokeprobe run{env} --target-url {url}\n")
+
+
+@pytest.mark.parametrize("command", [(), ("--", "true")])
+def test_a_stand_in_whose_port_is_taken_names_another_and_no_command(tmp_path: Path, command: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = spawned("standin", "--port", str(port), *command, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use" in ended.stderr
+    assert ended.stderr.endswith(" `--port 0` takes any free one.\n")
+    assert len(ended.stderr.splitlines()) == 1

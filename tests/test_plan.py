@@ -41,7 +41,8 @@ def configuration(checks: dict[str, Any], limits: dict[str, Any] | None = None, 
         "run": {"timeout": "60s", "interval": "1h"},
         "limits": API if limits is None else limits,
         "safety": {"exceptions": exceptions},
-        "checks": checks,
+        # `api` has something to count in each of these, although it is not run
+        "checks": {"counted": http("/api/0", enabled=False), **checks},
         **parts,
     }
 
@@ -111,6 +112,56 @@ def test_a_limit_counts_what_it_covers_and_no_more(tmp_path: Path) -> None:
     checks = {"a": http("/api/1", "/api/2"), "enhancement": {**HOURLY, "path": "/api/v1/enhance"}}
     plan, _ = plan_of(tmp_path, configuration(checks, limits))
     assert {item.limit.name: item.run for item in plan.limits} == {"reads": 3, "writes": 3, "nothing": 0}
+
+
+@pytest.mark.parametrize(
+    ("target", "refused"),
+    [
+        ({"url": "http://127.0.0.1:8089"}, "127.0.0.1 leads to a private address, but the target is public"),
+        ({"url": "http://[::1]:8089"}, "::1 leads to a private address, but the target is public"),
+        ({"url": "https://10.0.0.1"}, "10.0.0.1 leads to a private address, but the target is public"),
+        ({"url": "http://169.254.169.254", "private": True}, "169.254.169.254 leads to a link-local, multicast or"),
+        ({"url": "http://127.0.0.1:8089", "private": True}, ""),
+        ({"url": "https://9.9.9.9"}, ""),
+        ({"url": "https://example.com"}, ""),  # a name: where it leads is seen when it is asked
+    ],
+)
+def test_a_target_that_no_run_would_reach(tmp_path: Path, target: dict[str, Any], refused: str) -> None:
+    _, problems = plan_of(tmp_path, configuration({"a": http("/api/1")}, target=target, credentials=None))
+    assert [line.startswith(f"target.url: {refused}") for line in problems] == ([True] if refused else [])
+    assert all(("target.private: true" in line) is ("private" not in target) for line in problems)
+
+
+IDLE = (
+    "covers nothing that any check calls: mend the paths under covers, name a page's call under its api_calls, or "
+    "leave the limit out"
+)
+
+
+@pytest.mark.parametrize(
+    ("calls", "idle"),
+    [
+        ({"covers": ["GET /api/v1/tset"]}, True),  # a typo, and the limit would count nothing
+        ({"covers": ["POST /api/v1/test"]}, True),
+        ({"covers": ["* /api/*"], "excepts": ["* /api/*"]}, True),
+        ({"covers": ["GET /api/v1/tset", "GET /api/v1/test"]}, False),
+        ({"covers": ["GET /api/v1/off"]}, False),  # of a check that is switched off, but there
+        ({"covers": ["GET /api/v1/techniques"]}, False),  # what a page is to call
+        ({"covers": ["POST /api/v1/auth/logout"]}, False),
+    ],
+)
+def test_a_limit_that_counts_no_call_of_any_check_is_refused(
+    tmp_path: Path, calls: dict[str, Any], idle: bool
+) -> None:
+    checks = {
+        "a": http("/api/v1/test"),
+        "b": http("/api/v1/off", enabled=False),
+        "homepage": {**HOURLY, "path": "/", "api_calls": ["GET /api/v1/techniques"]},
+        "login": LOGIN,
+    }
+    limits = {**API, "one": {"allows": "1000 per 60s", "key": "ip", **calls}}
+    _, problems = plan_of(tmp_path, configuration(checks, limits))
+    assert problems == ([f"limits.one: {IDLE}"] if idle else [])
 
 
 @pytest.mark.parametrize(

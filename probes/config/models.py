@@ -19,6 +19,7 @@ from probes.safety.guard import parse_url, split_host
 from probes.safety.limits import CallPattern, RateLimit
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE")  # RFC 9110, 9.3; RFC 5789
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
@@ -82,9 +83,15 @@ def _call(value: Any) -> CallPattern:
     if isinstance(value, CallPattern):
         return value
     try:
-        return CallPattern.parse(value)
+        call = CallPattern.parse(value)
     except (ValueError, AttributeError, TypeError):
         raise ValueError(f"{shown(value)} is not a call: write METHOD /path, or * /path/* for many") from None
+    written = value.split()[0]
+    if call.method not in {"*", *METHODS}:  # a limit with a misspelled method would count nothing
+        raise ValueError(f"{shown(written)} is not a method: write * for any, or one of {', '.join(METHODS)}")
+    if written != call.method:
+        raise ValueError(f"{shown(written)} is not a method: write {call.method}")
+    return call
 
 
 Name = Annotated[str, AfterValidator(_name)]

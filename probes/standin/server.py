@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,9 @@ def serve(
     *,
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
+    listening: Callable[[str], object] = lambda _url: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; port 0 takes a free one. Prints one line when it listens.
+    """Serve until SIGTERM or SIGINT; port 0 takes a free one. Prints one line when it listens, and calls `listening`.
 
     Raises:
         StandInError: an address beyond loopback, an unknown fault, a bad certificate, or a port that is taken.
@@ -52,7 +53,9 @@ def serve(
     server = _listening(_loopback(host), port, target, tls_cert, tls_key)
     ended = Event()
     watchers = [gevent.signal_handler(number, ended.set) for number in (signal.SIGTERM, signal.SIGINT)]
-    sys.stdout.write(f"stand-in ({persona}) listening on {_url(server, tls=tls_cert is not None)}\n")
+    url = _url(server, tls=tls_cert is not None)
+    sys.stdout.write(f"stand-in ({persona}) listening on {url}\n")
+    listening(url)
     sys.stdout.flush()
     ended.wait()
     server.stop(timeout=0)
