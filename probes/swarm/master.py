@@ -21,6 +21,7 @@ from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
 from probes.swarm.grants import LedgerGrants
 from probes.swarm.link import MasterLinks
 from probes.swarm.link_session import Received
+from probes.swarm.reporting import reporter_of, tell_health
 from probes.swarm.results import Results
 from probes.swarm.schedule import Schedule
 from probes.swarm.status import Status, serve_status
@@ -70,7 +71,8 @@ class MasterSession:
         self.checks = tuple(dict.fromkeys(name for each in regions.values() for name in each.ever_planned))
         self._links = MasterLinks(key, self._send)
         self._grants = LedgerGrants(regions)
-        self.results = Results(self.equipment, self.checks)
+        self._reporter = reporter_of(self.equipment, "master", "fleet", lambda: True)
+        self.results = Results(self.equipment, self.checks, self._reporter)
         self._ticks = Ticks(self._links.post, self._grants, self.results.not_judged)
         self._schedule = Schedule()
         self._environment: Environment | None = None
@@ -94,8 +96,12 @@ class MasterSession:
         for region, equipment in self._regions.items():
             self._plan(region, equipment)
         if self._status_port:
-            self._server = serve_status(Status(self.snapshot, self._turned_s), "127.0.0.1", self._status_port)
+            shelf = self._reporter.shelf() if self._reporter is not None else None
+            self._server = serve_status(Status(self.snapshot, self._turned_s, shelf), "127.0.0.1", self._status_port)
         self._greenlets = [gevent.spawn(self._take_turns), gevent.spawn(self._keep_users)]
+        if self._reporter is not None:
+            self._reporter.start()
+            self._greenlets.append(gevent.spawn(tell_health, self._reporter, self.snapshot))
         self.results.history.begin()
         log.info("master of %s, share %s", self._names, self.equipment.options.share)
 
@@ -123,7 +129,10 @@ class MasterSession:
             gevent.sleep(TURN_S)
         gevent.killall(self._greenlets, block=False)
         self._deaf = True
+        closing = gevent.spawn(self._reporter.close) if self._reporter is not None else None
         self.results.history.close(max(LEAST_TO_WRITE_S, ends - boot_clock()))
+        if closing is not None:
+            closing.join()
         self._runner.clients.clear()  # Locust would tell them to quit
         if self._server is not None:
             self._server.stop(timeout=0.5)

@@ -20,6 +20,7 @@ from probes.swarm.board import Snapshot
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+    from prometheus_client.registry import Collector
 
 STUCK_S = 5.0
 """A loop that has not turned for so long is stuck: it turns several times a second."""
@@ -29,10 +30,14 @@ OUTCOMES = ("passed", "degraded", "failed", "throttled", "error", "skipped", "no
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is shown. `snapshot` gives all of it as JSON-able values, `turned_s` the age of the loop's last turn."""
+    """What is shown. `snapshot` gives all of it as JSON-able values, `turned_s` the age of the loop's last turn.
+
+    `shelf` has more for `/metrics`: the samples of the checks.
+    """
 
     snapshot: Callable[[], Snapshot]
     turned_s: Callable[[], float]
+    shelf: Collector | None = None
 
 
 def serve_status(status: Status, host: str, port: int) -> WSGIServer:
@@ -65,7 +70,10 @@ def _app(status: Status) -> Flask:
     def metrics() -> Response:
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-        return Response(generate_latest(_registry(status.snapshot())), content_type=CONTENT_TYPE_LATEST)
+        registry = _registry(status.snapshot())
+        if status.shelf is not None:
+            registry.register(status.shelf)
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
     for path, view in (("/healthz", healthz), ("/readyz", readyz), ("/board", board), ("/metrics", metrics)):
         app.add_url_rule(path, path[1:], view)
