@@ -47,5 +47,6 @@ METRICS: Mapping[str, Metric] = {
     "smoke_test.probe.workers": Metric("gauge", "", "Workers of a master"),
     "smoke_test.probe.turn_age": Metric("gauge", "second", "Age of a master's last turn"),
     "smoke_test.probe.unacknowledged": Metric("gauge", "", "Messages that no worker has acknowledged yet"),
+    "smoke_test.test": Metric("gauge", "", "Sent by hand, to try a service"),
     "smoke_test.probe.unwritten": Metric("gauge", "", "Results that the history has not taken yet"),
 }

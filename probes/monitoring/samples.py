@@ -99,6 +99,10 @@ class Sampler:
         tags = self._tags(region, WHOLE_RUN)
         return [_sample(name, value, tags, at) for name, value in values.items()]
 
+    def test(self, region: str, value: float, at: float) -> Sample:
+        """One that nothing was measured for."""
+        return _sample("smoke_test.test", value, self._tags(region, WHOLE_RUN), at)
+
     def _see(self, version: str) -> None:
         """Take note of the target's version, as far as that can be a tag."""
         if not _VERSION.fullmatch(version):
