@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 import gevent
 from gevent.event import Event
@@ -44,7 +44,7 @@ class Outbox:
     """Takes samples for a service. `wants` says which, by name; `idle` whether sending disturbs nobody now."""
 
     def __init__(
-        self, service: Service, spool: Spool, wants: Callable[[str], bool], idle: Callable[[], bool] = lambda: True
+        self, service: Service, spool: Spool, wants: Container[str], idle: Callable[[], bool] = lambda: True
     ) -> None:
         self.service = service
         self.sent = self.dropped = 0
@@ -62,7 +62,7 @@ class Outbox:
 
     def add(self, samples: Iterable[Sample]) -> None:
         """Take samples, and return at once."""
-        self._queue.extend(sample for sample in samples if self._wants(sample.name))
+        self._queue.extend(sample for sample in samples if sample.name in self._wants)
         while len(self._queue) > MOST_WAITING:
             self._queue.popleft()
             self.dropped += 1

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from probes.config.metrics import METRICS
 from probes.config.monitoring import PrometheusOptions, Role, ServiceOptions
 from probes.model import RunReport, Step, Verdict
 from probes.monitoring.base import Service
@@ -50,7 +51,8 @@ class Reporter:
         self._sampler = sampler
         self._services = [service for service, _ in services]
         self._outboxes = [
-            Outbox(service, Spool(spool / service.name), options.wants, idle) for service, options in services
+            Outbox(service, Spool(spool / service.name), frozenset(filter(options.wants, METRICS)), idle)
+            for service, options in services
         ]
 
     def start(self) -> None:

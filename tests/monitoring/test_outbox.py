@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 import gevent
 import pytest
 
+from probes.config.metrics import METRICS
 from probes.config.monitoring import DatadogOptions
 from probes.monitoring import outbox as outbox_module
 from probes.monitoring.datadog import make_service
@@ -34,7 +35,7 @@ def server() -> Iterator[DatadogServer]:
         yield running
 
 
-def outbox_to(url: str, folder: Path, *, wants: Callable[[str], bool] = lambda _: True) -> Outbox:
+def outbox_to(url: str, folder: Path, *, wants: Container[str] = METRICS) -> Outbox:
     service = make_service(DatadogOptions(), {"DD_API_KEY": KEY, "DATADOG_HOST": url})
     return Outbox(service, Spool(folder), wants)
 
@@ -177,7 +178,7 @@ def test_without_a_disk_what_is_not_taken_is_dropped_and_said(server: DatadogSer
 
 
 def test_a_service_gets_only_what_it_wants(server: DatadogServer, tmp_path: Path) -> None:
-    outbox = outbox_to(server.url, tmp_path, wants=lambda name: name.endswith("success"))
+    outbox = outbox_to(server.url, tmp_path, wants={"smoke_test.success"})
     outbox.start()
     outbox.add(samples(2) + samples(2, name="smoke_test.blind"))
     assert closed(outbox)["sent"] == 2
@@ -186,7 +187,7 @@ def test_a_service_gets_only_what_it_wants(server: DatadogServer, tmp_path: Path
 
 def test_nothing_is_sent_while_that_would_disturb_but_at_the_end_it_is(server: DatadogServer, tmp_path: Path) -> None:
     service = make_service(DatadogOptions(), {"DD_API_KEY": KEY, "DATADOG_HOST": server.url})
-    outbox = Outbox(service, Spool(tmp_path), lambda _: True, lambda: False)
+    outbox = Outbox(service, Spool(tmp_path), METRICS, lambda: False)
     outbox.start()
     outbox.add(samples(3))
     gevent.sleep(0.3)
