@@ -25,6 +25,9 @@ from probes.monitoring.samples import Sample
 MOST_FILES = 200
 """So many batches are kept, some 20 MB; the oldest goes first."""
 
+STRAY_S = 60.0
+"""Nobody writes on one file for so long."""
+
 _SAMPLES = TypeAdapter(list[Sample])
 
 
@@ -63,6 +66,7 @@ class Spool:
         name = f"{time.time_ns():020d}-{os.getpid()}-{next(self._numbers)}-{len(samples)}.json"
         self._make_folder()
         write_atomically(self._folder / name, _SAMPLES.dump_json(list(samples)), mode=0o600)
+        self._sweep()
         gone = 0
         for old in self.batches()[:-MOST_FILES]:
             gone += old.count
@@ -101,6 +105,13 @@ class Spool:
             os.close(handle)
             return None
         return handle
+
+    def _sweep(self) -> None:
+        """Take away what somebody had begun to write who was killed then."""
+        with contextlib.suppress(OSError):  # whoever shares the folder may be quicker
+            for begun in self._folder.glob(".*.json.*"):
+                if time.time() - begun.stat().st_mtime > STRAY_S:
+                    begun.unlink()
 
     def _make_folder(self) -> None:
         try:

@@ -142,7 +142,7 @@ class MasterSession:
         """All that a master knows."""
         now = boot_clock()
         paused, limits = self._grants.paused(), self._grants.limits_used()
-        ledger, history = self._grants.trouble, self.results.history
+        ledger, history, reporter = self._grants.trouble, self.results.history, self._reporter
         return {
             "region": self._names,
             "target": self.equipment.target,
@@ -162,7 +162,9 @@ class MasterSession:
             "rejected": {client: dict(reasons) for client, reasons in self._links.rejected.items()},
             "limits": limits,
             "paused": paused.message if paused else "",
-            "trouble": " ".join(filter(None, (ledger, history.trouble))),
+            "trouble": " ".join(
+                filter(None, (ledger, history.trouble, *(reporter.troubles() if reporter is not None else ())))
+            ),
             "own_health": {
                 "turned_s": round(self._turned_s(), 3),
                 "unacknowledged": self._links.unacknowledged,
@@ -171,6 +173,7 @@ class MasterSession:
                 "ledger": ledger,
                 "store": history.trouble,
             },
+            "sinks": reporter.sinks() if reporter is not None else {},
         }
 
     def _turned_s(self) -> float:

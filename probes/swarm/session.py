@@ -145,6 +145,7 @@ class SmokeSession:
             "limits": self._limits,
             "paused": paused.message if paused else "",
             "trouble": desk.trouble,
+            "sinks": self._reporter.sinks() if self._reporter is not None else {},
             "own_health": {
                 "turned_s": 0.0, "unacknowledged": 0, "unwritten": 0, "lost": 0, "ledger": desk.trouble, "store": "",
             },

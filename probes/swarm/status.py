@@ -115,6 +115,10 @@ def _registry(found: Snapshot) -> CollectorRegistry:
     trouble = gauge("trouble", "1 while something is wrong with it", "of")
     trouble.labels("ledger").set(float(bool(own["ledger"])))
     trouble.labels("history").set(float(bool(own["store"])))
+    samples = gauge("samples", "Samples of the checks, by what a monitoring service made of them", "service", "state")
+    for service, counts in found["sinks"].items():
+        for state, count in counts.items():
+            samples.labels(service, state).set(count)
     rejected = sum(sum(reasons.values()) for reasons in found["rejected"].values())
     gauge("messages_rejected", "Messages that were not taken").set(rejected)
     used = gauge("budget_peak_percent", "Worst window of a limit, in per cent of it", "limit")

@@ -14,7 +14,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from tests.bench import delay, fleet, full_run, http_only, loss, memory, per_request, report, wire
+from tests.bench import delay, fleet, full_run, http_only, loss, memory, monitoring, per_request, report, wire
 from tests.bench.measurement import CannotMeasureError, Measurement, Result, Unmeasured
 
 MEASUREMENTS: Mapping[str, Measurement] = {
@@ -26,6 +26,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "memory": memory.measure,
     "per-request": per_request.measure,
     "fleet": fleet.measure,
+    "monitoring": monitoring.measure,
 }
 
 

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from tests.e2e.harness import Ran, Runner
+from tests.e2e.harness import ROOT, Ran, Runner
+from tests.e2e.ui_harness import ui_of
 from tests.monitoring.datadog_server import KEY, DatadogServer, Mode, datadog_server
+from tests.waiting import until
 
 QUICK = ("--no-browser", "--check", "api", "--check", "health")
 
@@ -63,6 +66,7 @@ def test_a_run_tells_all_that_it_has_found(runner: Runner, datadog: DatadogServe
     assert datadog.units["smoke_test.api_response"] == "millisecond"
     assert f"datadog: sent {sinks(ran)['sent']}, spooled 0, dropped 0" in ran.stdout
     assert KEY not in ran.stdout + ran.stderr + ran.json_file.read_text()
+    Draft202012Validator(json.loads((ROOT / "docs" / "run-report.schema.json").read_text())).validate(ran.report)
 
 
 @pytest.mark.parametrize("mode", ["hang", "drip", "cut", "take and cut", 403, 429, 500])
@@ -147,6 +151,24 @@ def test_a_wish_that_cannot_be_met_is_said_before_anything_is_sent(
     assert says in ran.stderr
     assert "Traceback" not in ran.stderr
     assert runner.target.ledger() == []
+
+
+def test_a_web_ui_tells_after_each_run_and_again_once_what_waited(
+    runner: Runner, datadog: DatadogServer, ui_config: Path
+) -> None:
+    runner.env.update(datadog.environment)
+    with ui_of(runner, ui_config, "--no-browser") as ui:
+        ui.run_all()
+        assert until(lambda: datadog.values("smoke_test.success", "mode:ui", "check:api")), ui.log.read_text()
+        datadog.mode = 500
+        ui.run_all()
+        assert until(lambda: ui.board()["sinks"]["datadog"]["spooled"] > 0), ui.log.read_text()
+        datadog.mode = "up"
+        assert until(lambda: len(datadog.values("smoke_test.success", "check:api")) == 2), ui.log.read_text()
+        assert ui.board()["sinks"]["datadog"]["spooled"] == 0
+        ui.end()
+    assert set(datadog.came.values()) == {1}
+    assert datadog.complaints == []
 
 
 def test_credentials_alone_send_nothing(runner: Runner, datadog: DatadogServer, state: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -108,6 +109,18 @@ def test_a_writer_that_is_killed_leaves_whole_batches(folder: Path) -> None:
     found = Spool(folder).batches()
     assert len(found) > 10
     assert all(len(batch.read() or ()) == batch.count == 50 for batch in found)
+
+
+def test_what_a_killed_writer_had_begun_is_taken_away(folder: Path) -> None:
+    spool = Spool(folder)
+    spool.write(samples(1))
+    begun, just_now = (folder / f".0-1-0-9.json.{name}" for name in ("abc", "def"))
+    for file in (begun, just_now):
+        file.write_text("[")
+    os.utime(begun, (1, 1))
+    spool.write(samples(1))
+    assert (begun.exists(), just_now.exists()) == (False, True)
+    assert spool.waiting == 2
 
 
 def test_a_folder_that_cannot_be_had_is_said(tmp_path: Path) -> None:
