@@ -38,10 +38,19 @@ def make_service(options: DatadogOptions, environ: Mapping[str, str]) -> Service
     if environ.get("DD_DOGSTATSD_URL") or environ.get("DD_AGENT_HOST"):
         return Agent(options)
     url = environ.get("DATADOG_HOST", "") or f"https://api.{options.site}"
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+    if not _keeps_a_secret(url):
         raise ConfigError("DATADOG_HOST: the key goes over https only.", hint="Write https://HOST.")
     return Api(options, environ["DD_API_KEY"].strip(), url)
+
+
+def _keeps_a_secret(url: str) -> bool:
+    """Whether what goes there can be read by nobody on the way."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return False
+    loopback = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    return loopback or (parts.scheme == "https" and bool(parts.hostname))
 
 
 def _tags(sample: Sample, options: DatadogOptions) -> list[str]:
@@ -96,7 +105,8 @@ class Api:
     longest_past_s = LONGEST_PAST_S
 
     def __init__(self, options: DatadogOptions, key: str, url: str) -> None:
-        self._options, self._key, self._url = options, key, url
+        self.url = url
+        self._options, self._key = options, key
 
     def send(self, batch: Sequence[Sample], timeout_s: float) -> Said:
         """One request."""
@@ -105,7 +115,7 @@ class Api:
         from datadog.api.exceptions import ClientError, DatadogException, HttpTimeout
 
         datadog.initialize(
-            api_key=self._key, api_host=self._url, host_name="smokeprobe", mute=False, return_raw_response=True,
+            api_key=self._key, api_host=self.url, host_name="smokeprobe", mute=False, return_raw_response=True,
             timeout=timeout_s, max_retries=0,
         )  # fmt: skip
         try:

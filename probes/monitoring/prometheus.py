@@ -33,10 +33,17 @@ GROUP = ("env", "region", "check")
 def make_service(options: PrometheusOptions, environ: Mapping[str, str]) -> Pushgateway:
     """The Pushgateway that the environment names. Raises ConfigError where its URL cannot be used."""
     url = environ["SMOKEPROBE_PUSHGATEWAY_URL"].strip()
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not _is_url(url):
         raise ConfigError("SMOKEPROBE_PUSHGATEWAY_URL is no URL.", hint="Write https://host:9091.")
     return Pushgateway(options, url)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 class _Family:

@@ -84,7 +84,7 @@ class Reporter:
 
     def close(self, patience_s: float = CLOSE_S) -> None:
         """Send what there is, to all services at once; what is left then lies on disk or is counted as dropped."""
-        ends = time.monotonic() + patience_s
+        ends = time.monotonic() + min(patience_s, CLOSE_S)
         for outbox in self._outboxes:
             outbox.ask_to_end()
         for outbox in self._outboxes:

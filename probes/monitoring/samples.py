@@ -24,6 +24,9 @@ VERSIONS_KEPT = 4
 
 OTHER_VERSION = "other"
 
+LONGEST_REGION = 40
+
+_UNFIT = re.compile(r"[^0-9A-Za-z._-]")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]{0,39}")
 
 _OF_TARGET: Mapping[str, str] = {
@@ -113,6 +116,7 @@ class Sampler:
         self._version = version
 
     def _tags(self, region: str, check: str) -> Tags:
+        region = _UNFIT.sub("_", region)[:LONGEST_REGION]  # without `regions` in the configuration it may be any text
         return (
             ("env", self._env), ("region", region), ("check", check), ("version", self._version), ("mode", self._mode),
         )  # fmt: skip

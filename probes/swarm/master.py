@@ -129,8 +129,9 @@ class MasterSession:
             gevent.sleep(TURN_S)
         gevent.killall(self._greenlets, block=False)
         self._deaf = True
-        closing = gevent.spawn(self._reporter.close) if self._reporter is not None else None
-        self.results.history.close(max(LEAST_TO_WRITE_S, ends - boot_clock()))
+        left_s = max(LEAST_TO_WRITE_S, ends - boot_clock())
+        closing = gevent.spawn(self._reporter.close, left_s) if self._reporter is not None else None
+        self.results.history.close(left_s)
         if closing is not None:
             closing.join()
         self._runner.clients.clear()  # Locust would tell them to quit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from probes.monitoring.reporter import Reporter
 
 HEALTH_EVERY_S = 60.0
+SEVERAL = "_several"
+"""The region of a master that has several."""
 
 _KEYS = ("DD_API_KEY", "DD_APP_KEY")
 
@@ -57,13 +60,15 @@ def tell_health(reporter: Reporter, snapshot: Callable[[], Snapshot]) -> NoRetur
         }
         if used:
             values["smoke_test.budget_used"] = max(used)
-        reporter.health(seen["region"], values)
+        reporter.health(seen["region"] if "," not in seen["region"] else SEVERAL, values)
 
 
 def learn_keys(redactor: Redactor, environ: Mapping[str, str]) -> None:
     """Let no key of a service be shown."""
     for name in _KEYS:
         redactor.learn(environ.get(name, ""), "monitoring key")
-    password = urllib.parse.urlsplit(environ.get("SMOKEPROBE_PUSHGATEWAY_URL", "")).password or ""
+    password = ""
+    with contextlib.suppress(ValueError):  # what is no URL is refused, and not shown, where it is to be used
+        password = urllib.parse.urlsplit(environ.get("SMOKEPROBE_PUSHGATEWAY_URL", "")).password or ""
     for form in {password, urllib.parse.unquote(password)}:
         redactor.learn(form, "monitoring key")

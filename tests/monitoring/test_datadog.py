@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from probes.config.monitoring import DatadogOptions
+from probes.errors import ConfigError
 from probes.monitoring.base import Fate, Service
-from probes.monitoring.datadog import make_service
+from probes.monitoring.datadog import Api, make_service
 from probes.monitoring.samples import Sample
 from tests.monitoring.datadog_server import KEY, DatadogServer, Mode, datadog_server, wrong_with
 from tests.monitoring.dogstatsd import Listener, Read, listening
@@ -79,6 +80,20 @@ def test_every_answer_has_its_meaning(server: DatadogServer, mode: Mode, fate: F
     assert KEY not in said.why
     server.mode = "up"
     assert api(server).send(batch(), 2.0).fate is Fate.DELIVERED
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.example", "https://", "https://[", "ftp://127.0.0.1", "http://localhost.example"]
+)
+def test_the_key_goes_nowhere_where_it_could_be_read(url: str) -> None:
+    with pytest.raises(ConfigError, match="over https only"):
+        make_service(DatadogOptions(), {"DD_API_KEY": KEY, "DATADOG_HOST": url})
+
+
+def test_by_itself_it_goes_to_its_site() -> None:
+    service = make_service(DatadogOptions(site="datadoghq.eu"), {"DD_API_KEY": KEY})
+    assert isinstance(service, Api)
+    assert service.url == "https://api.datadoghq.eu"
 
 
 @pytest.mark.parametrize(

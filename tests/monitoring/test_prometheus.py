@@ -62,7 +62,9 @@ def test_a_new_version_of_the_target_takes_the_place_of_the_old_one() -> None:
     assert read_page(page(shelf)) == {("smoke_test_api_response", "api", "2"): 6.0}
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:9091", "ftp://u:secret@host/", "https:///secret"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:9091", "ftp://u:secret@host/", "https:///secret", "http://[secret", "http://h:secret"]
+)
 def test_a_url_that_is_none_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(ConfigError) as raised:
         make_service(OPTIONS, {"SMOKEPROBE_PUSHGATEWAY_URL": url})

@@ -128,6 +128,14 @@ def test_tags_and_time() -> None:
     assert one.at == AT
 
 
+@pytest.mark.parametrize(
+    ("claimed", "tag"), [("a,b|c:d\ne", "a_b_c_d_e"), ("x" * 50, "x" * 40), ("eu-west-1", "eu-west-1")]
+)
+def test_a_region_is_a_tag_whatever_it_is_called(claimed: str, tag: str) -> None:
+    (one, *_) = sampler().verdict(claimed, runs.HEALTH, AT)
+    assert dict(one.tags)["region"] == tag
+
+
 def test_the_version_that_was_told_last_holds_for_the_other_checks() -> None:
     made = sampler()
     made.verdict("eu", runs.HEALTH, AT)
