@@ -85,7 +85,7 @@ class Outbox:
             self._greenlet.join(timeout=max(0.0, ends - FOR_DISK_S - time.monotonic()))
             if not self._greenlet.dead:
                 self._greenlet.kill(timeout=FOR_DISK_S / 2)
-                self._say(f"it did not answer in time; asked {self.service.name} no longer")
+                self._say("it did not answer in time")
         # what was under way may have arrived: a service counts it once
         rest = [*self._in_flight, *self._queue]
         self._queue.clear()
