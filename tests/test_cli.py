@@ -337,7 +337,7 @@ def test_a_stand_in_does_not_start_with_faults_that_nobody_knows(tmp_path: Path,
 @pytest.mark.parametrize("persona", ["design", "gateway"])
 def test_a_stand_in_says_which_command_probes_it(tmp_path: Path, persona: str) -> None:
     clean = {name: value for name, value in os.environ.items() if name != "SMOKE_TEST_PASSWORD"}
-    command = [SMOKEPROBE, "standin", "--port", "0", "--persona", persona]
+    command = [str(SMOKEPROBE), "standin", "--port", "0", "--persona", persona]
     with subprocess.Popen(command, cwd=tmp_path, env=clean, stdout=subprocess.PIPE, text=True) as child:
         try:
             assert child.stdout is not None
