@@ -209,7 +209,7 @@ class _Tab:
         if length not in PAUSES:
             return Response("There is no such length of a pause here.\n", 400, mimetype="text/plain")
         seconds = parse_duration(length) if length else None
-        return self._ask(lambda ledger: ledger.pause(None, seconds, "paused in the web UI", "hand"))
+        return self._ask(lambda ledger: ledger.pause(None, seconds, "in the web UI", "hand"))
 
     def _resume(self) -> Answer:
         return self._ask(lambda ledger: ledger.resume(None))
@@ -229,10 +229,13 @@ class _Tab:
         return isinstance(self._environment.runner, MasterRunner)
 
     def _start(self) -> Answer:
-        """As Locust's own Start; of a master, whose ticks are planned, it changes nothing."""
+        """As Locust's own Start; of a master, whose ticks are planned, it changes nothing. None while paused."""
+        if paused := self._watched.snapshot()["paused"]:
+            return Response(f"Nothing is started: {paused}. Resume probing first.\n", 409, mimetype="text/plain")
         runner = self._environment.runner
         if runner is not None and not self._is_master:
             gevent.spawn(runner.start, len(runner.user_classes), 100.0)
+            self._fresh = (0.0, {})
         return redirect(url_for("smoke.board"), 303)
 
     def _login(self, error: str = "") -> Response:

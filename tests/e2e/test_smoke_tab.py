@@ -73,12 +73,12 @@ def test_logged_in_one_runs_all_checks_and_pauses_by_keyboard(target: StandIn, l
 
         for key in ("Tab", "ArrowDown", "Tab", "Enter"):  # the second length, and the button
             page.keyboard.press(key)
-        wait_for(page, "another 60 min: paused in the web UI.")
+        wait_for(page, "another 1 h: in the web UI.")
         assert page.title().startswith("Smoke")
         assert page.evaluate("document.activeElement.textContent") == "Resume probing"
         assert page.locator("h1").inner_text() == "Paused"
         page.keyboard.press("Space")
-        page.wait_for_function("() => !document.body.innerText.includes('another 60 min')", timeout=PASSING)
+        page.wait_for_function("() => !document.body.innerText.includes('another 1 h')", timeout=PASSING)
         assert page.evaluate("document.activeElement.textContent") == "Pause probing"
 
         page.goto(ui.url)
@@ -187,6 +187,29 @@ def test_a_master_that_has_a_web_ui_shows_its_workers_and_whom_it_rejects(target
 # --- how it reads ---
 
 
+def test_a_run_shows_at_once_and_which_checks_it_is_at(target: StandIn, ui: Ui) -> None:
+    target.set_faults("hang-health")
+    with chromium_page() as page:
+        page.goto(f"{ui.url}/smoke")
+        wait_for(page, "not run yet")
+        button = page.locator("#start button")
+        page.route("**/smoke/start", lambda route: (time.sleep(0.5), route.continue_()))
+        button.press("Enter", no_wait_after=True)
+        assert page.locator("h1").inner_text() == "Running…"  # before the server has answered
+        assert (button.inner_text(), button.get_attribute("aria-disabled")) == ("Running…", "true")
+        assert page.evaluate("document.activeElement.textContent") == "Running…"
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('article .doing')].some((each) => each.textContent === 'running…')",
+            timeout=PASSING,
+        )
+        assert "not run yet" not in page.locator("article", has_text="…").first.inner_text()
+        calls = ui.count()
+        button.press("Enter")  # changes nothing
+        wait_for(page, "Run all checks now")
+        assert button.get_attribute("aria-disabled") == "false"
+        assert max(ui.count()) == 1, calls
+
+
 @pytest.mark.slow
 def test_a_fault_shows_without_reload_and_hostile_texts_are_text(target: StandIn, ui: Ui) -> None:
     ui.run_all()
@@ -221,7 +244,12 @@ def test_a_pause_by_somebody_else_shows_and_nothing_is_sent(target: StandIn, run
         pause = [SMOKEPROBE, "pause", "--for", "2h", "--why", hostile, "--state-dir", state]
         subprocess.run(pause, check=True, capture_output=True, env=runner.environment())
         wait_for(page, hostile)
-        ui.run_all()
+        run = page.get_by_role("button", name="Run all checks now")
+        assert run.get_attribute("aria-disabled") == "true"
+        assert page.locator("body").inner_text().lower().count("paused by hand") == 1
+        refused = ui.post("/smoke/start", {"csrf": ui.token()})
+        assert (refused.status, refused.text.startswith("Nothing is started: Probing is paused by hand")) == (409, True)
+        ui.run_all()  # Locust's own Start
         wait_for(page, "skipped")
         assert target.ledger() == []
         page.get_by_role("button", name="Resume probing").click()
@@ -233,7 +261,7 @@ def test_a_pause_by_somebody_else_shows_and_nothing_is_sent(target: StandIn, run
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("choice", "longest_s", "shown"),
-    [("for 15 min", 900, "another 15 min"), ("for 1 h", 3600, "another 60 min"), ("until resumed", None, "resumes it")],
+    [("for 15 min", 900, "another 15 min"), ("for 1 h", 3600, "another 1 h"), ("until resumed", None, "resumes it")],
 )
 def test_a_pause_is_as_long_as_one_chooses_and_says_when_it_ends(
     ui: Ui, choice: str, longest_s: int | None, shown: str
