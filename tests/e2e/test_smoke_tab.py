@@ -82,6 +82,9 @@ def test_logged_in_one_runs_all_checks_and_pauses_by_keyboard(target: StandIn, l
         assert page.evaluate("document.activeElement.textContent") == "Pause probing"
 
         page.goto(ui.url)
+        page.wait_for_url("**/smoke", timeout=PASSING)
+        page.get_by_role("link", name="Locust").click()
+        page.wait_for_function("url => document.body.innerText.includes(url)", arg=target.url, timeout=PASSING)
         page.get_by_role("link", name="Smoke board").click()
         page.get_by_role("button", name="Log out").click()
         page.wait_for_url("**/login", timeout=PASSING)
@@ -193,7 +196,10 @@ def test_a_run_shows_at_once_and_which_checks_it_is_at(target: StandIn, ui: Ui) 
         page.goto(f"{ui.url}/smoke")
         wait_for(page, "not run yet")
         button = page.locator("#start button")
-        page.route("**/smoke/start", lambda route: (time.sleep(0.5), route.continue_()))
+        page.evaluate(
+            "() => { const ask = fetch; window.fetch = (...what) => new Promise((done) => "
+            "setTimeout(() => done(ask(...what)), 500)); }"
+        )
         button.press("Enter", no_wait_after=True)
         assert page.locator("h1").inner_text() == "Running…"  # before the server has answered
         assert (button.inner_text(), button.get_attribute("aria-disabled")) == ("Running…", "true")
@@ -279,9 +285,21 @@ def test_a_pause_is_as_long_as_one_chooses_and_says_when_it_ends(
             assert longest_s - 30 < pause["remaining_s"] <= longest_s
             ends = dt.datetime.now(ZoneInfo("Asia/Kolkata")) + dt.timedelta(seconds=pause["remaining_s"])
             said = page.get_by_label("Pauses").inner_text()
-            assert any(f"until {(ends + dt.timedelta(seconds=s)):%I:%M %p}" in said for s in (-3, 3)), said
+            assert any(f"until {(ends + dt.timedelta(seconds=s)):%H:%M} GMT+5:30" in said for s in (-3, 3)), said
         page.reload()
         assert page.locator("#pause button").inner_text() == "Resume probing"
+
+
+@pytest.mark.slow
+def test_the_time_of_no_data_is_not_that_of_the_verdict_before_it(ui: Ui) -> None:
+    board = ui.board()
+    runs = [("2026-03-01T10:00:00+00:00", "failed"), ("2026-03-01T16:30:00+00:00", "no data")]
+    told = [{"at": at, "outcome": outcome, "duration_s": None, "detail": ""} for at, outcome in runs]
+    board["cells"][0].update(outcome="no data", reason="no worker", age_s=7 * 3600.0, duration_s=2.0, runs=told)
+    with chromium_page(timezone_id="Etc/UTC", locale="en-US") as page:
+        page.route("**/board.json", lambda route: route.fulfill(json=board))
+        page.goto(f"{ui.url}/smoke")
+        wait_for(page, "no data at 16:30:00 UTC; last verdict failed 10:00:00 UTC, 7 h ago, took 2.0 s")
 
 
 @pytest.mark.slow

@@ -60,7 +60,8 @@ function span(value) {
   return hours < 10 && minutes % 60 ? `${hours} h ${minutes % 60} min` : `${Math.round(minutes / 60)} h`;
 }
 
-const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const TIME = { hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB", { ...TIME, second: "2-digit" });
 
 function showRun(element, run) {
   const lasted = run.duration_s ? `, took ${took(run.duration_s)}` : "";
@@ -77,6 +78,19 @@ function showRuns(element, cell) {
   keep(told.lastElementChild, cell.runs.toReversed(), () => made("li"), showRun);
 }
 
+// When the last verdict came; and, where nothing has come since but `no data`, when that was.
+function whenOf(cell) {
+  const last = cell.runs.at(-1);
+  if (!last && cell.age_s === null) return cell.doing ? "first run" : "not run yet";
+  const missed = last?.outcome === "no data" ? `no data at ${clock(last.at)}; ` : "";
+  if (cell.age_s === null) return `${missed}no verdict yet`;
+  const verdict = cell.runs.findLast((run) => run.outcome !== "no data"); // older ones are not kept
+  const at = verdict ? `${clock(verdict.at)}, ` : "";
+  const lasted = cell.duration_s ? `, took ${took(cell.duration_s)}` : "";
+  const what = missed ? `last verdict ${verdict ? `${verdict.outcome} ` : ""}` : "";
+  return `${missed}${what}${at}${span(cell.age_s)} ago${lasted}`;
+}
+
 function showCell(element, cell) {
   setState(element, cell.outcome);
   write(element.querySelector("h3"), cell.check);
@@ -84,11 +98,9 @@ function showCell(element, cell) {
   write(element.querySelector(".badge"), cell.outcome);
   element.querySelector(".badge").hidden = Boolean(cell.doing) && cell.runs.length === 0;
   const last = cell.runs.at(-1);
-  const lasted = cell.duration_s ? `, took ${took(cell.duration_s)}` : "";
-  const when = last && cell.age_s !== null ? `${clock(last.at)}, ${span(cell.age_s)} ago${lasted}` : cell.doing ? "first run" : "not run yet";
-  write(element.querySelector(".when"), when);
+  write(element.querySelector(".when"), whenOf(cell));
   showRuns(element, cell);
-  const reason = cell.outcome === "passed" || !last ? "" : cell.reason;
+  const reason = cell.outcome === "passed" || cell.runs.length === 0 ? "" : cell.reason;
   write(element.querySelector(".reason"), reason);
 }
 
@@ -122,7 +134,7 @@ function showLimit(element, limit) {
 function until(pause) {
   if (pause.remaining_s === null) return "until somebody resumes it";
   const day = pause.remaining_s > 64800 ? { weekday: "short" } : {};
-  const ends = new Date(Date.now() + 1000 * pause.remaining_s).toLocaleTimeString([], { ...day, hour: "2-digit", minute: "2-digit" });
+  const ends = new Date(Date.now() + 1000 * pause.remaining_s).toLocaleTimeString("en-GB", { ...day, ...TIME });
   return `until ${ends}, another ${span(pause.remaining_s)}`;
 }
 
