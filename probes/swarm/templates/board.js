@@ -197,7 +197,7 @@ function show(board) {
   const names = [...new Set(board.cells.map((cell) => cell.region))];
   setState(byId("head"), board.paused || running ? "skipped" : worst);
   write(byId("title"), titleOf(board, running, worst));
-  write(byId("headline"), running && worst === "no data" ? "The checks are running." : headlineOf(board));
+  write(byId("headline"), `${running ? "Last known: " : ""}${headlineOf(board)}`);
   write(byId("under-way"), board.ticks_under_way ? `, ${board.ticks_under_way} under way` : ""); // too often to be read out
   const regions = names.map((name) => ({ name, cells: board.cells.filter((cell) => cell.region === name) }));
   keep(byId("regions"), regions, newRegion, showRegion);
