@@ -76,7 +76,7 @@ def furnish(environment: LocustEnvironment, watched: Watched, the_door: Door) ->
     if the_door.tls is not None:
         serve_tls(web_ui, the_door.tls)
     inside = Inside()
-    environment.host = watched.equipment.target  # shown on Locust's page; no check asks it
+    app.before_request(lambda: setattr(environment, "host", watched.equipment.target))  # typed in, it means nothing
     if options is not None and options.stay:
         app.before_request(_to_board)
     if the_door.locked:

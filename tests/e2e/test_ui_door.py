@@ -39,6 +39,7 @@ def test_the_front_page_is_the_board_and_locusts_own_names_the_target(target: St
     assert ui.post("/swarm", {"user_count": 1, "spawn_rate": 1, "host": "http://192.0.2.1"}).json["success"]
     assert until(lambda: ui.count() == [1, 1, 1])
     assert [cell["outcome"] for cell in ui.board()["cells"]] == ["passed"] * 3  # it says nothing of where they ask
+    assert f'"host": "{target.url}"' in ui.get("/?locust").text
 
 
 def test_a_few_wrong_tries_and_even_the_right_password_waits(locked_ui: Ui) -> None:
