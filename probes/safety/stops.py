@@ -71,8 +71,18 @@ def paused_error(pauses: list[Pause]) -> PausedError | None:
         return None
     longest = max(pauses, key=lambda pause: math.inf if pause.remaining_s is None else pause.remaining_s)
     whose = "by hand" if longest.by == "hand" else "by the target's owner"
-    length = "until it is resumed" if longest.remaining_s is None else f"for another {longest.remaining_s:.0f} s"
+    length = "until it is resumed" if longest.remaining_s is None else f"for another {lasting(longest.remaining_s)}"
     return PausedError(f"Probing is paused {whose} {length}: {longest.why}", longest.remaining_s)
+
+
+def lasting(seconds: float) -> str:
+    """How long a pause lasts, for people: `45 s`, `59 min`, `1 h`, `1 h 30 min`, `24 h`."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 600 and minutes % 60 else f"{round(minutes / 60)} h"
 
 
 def back_off(db: Connection, target: str, limits: Iterable[RateLimit], seconds: float, why: str, now: float) -> None:

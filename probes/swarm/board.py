@@ -59,6 +59,14 @@ class WorkerSeen(TypedDict):
     ticks: list[str]
 
 
+class UnderWaySeen(TypedDict):
+    """A check that runs, or waits: for its turn, for room, or for a worker."""
+
+    region: str
+    check: str
+    runs: bool
+
+
 class LimitSeen(TypedDict):
     """How much of a limit was used in its worst window."""
 
@@ -90,6 +98,7 @@ class Snapshot(TypedDict):
     quorums: list[QuorumSeen]
     workers: list[WorkerSeen]
     ticks_under_way: int
+    under_way: list[UnderWaySeen]
     rejected: dict[str, dict[str, int]]
     limits: list[LimitSeen]
     paused: str

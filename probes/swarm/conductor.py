@@ -75,6 +75,7 @@ class Conductor:
         self._http_lane = BoundedSemaphore(1)
         self._browser_lane = BoundedSemaphore(1)
         self._at_browser = ""
+        self._running: set[str] = set()
         self._greenlets: dict[str, gevent.Greenlet[..., Verdict]] = {}
         self._over = ""
         self._sent = 0
@@ -95,9 +96,9 @@ class Conductor:
         self._greenlets = {name: greenlet for name, greenlet in self._greenlets.items() if not greenlet.dead}
 
     @property
-    def under_way(self) -> int:
-        """How many checks run or wait for their turn."""
-        return sum(not greenlet.dead for greenlet in self._greenlets.values())
+    def under_way(self) -> dict[str, bool]:
+        """The checks that run, or wait for their turn or for room; and whether they run."""
+        return {name: name in self._running for name, greenlet in self._greenlets.items() if not greenlet.dead}
 
     def run_check(self, name: str, progress: Progress) -> Verdict:
         """Run a check to its verdict, in a greenlet of its own: whoever waits here may be killed without harm to it.
@@ -218,7 +219,7 @@ class Conductor:
         except CutOff as cut:
             why = cut.why
         except PausedError as paused:
-            why = f"paused: {paused.message}"
+            why = paused.message  # which says so
         except NoBudgetError as empty:
             why = f"no budget: {empty.message}"
         return unjudged(name, Outcome.SKIPPED, Layer.BUDGET, why)
@@ -258,6 +259,7 @@ class Conductor:
             yield
 
     def _execute(self, check: AnyCheck, meter: Meter, progress: Progress, span: Span) -> Verdict:
+        self._running.add(check.name)
         try:
             if check.uses_browser and self._browser is not None:
                 self._browser.prepare()  # beside what the check does before it needs a page
@@ -265,6 +267,7 @@ class Conductor:
             verdict = execute(check, tools, lambda number: progress.attempt(check.name, number))
             return verdict if meter.usage().sent else of_nothing_sent(verdict)
         finally:
+            self._running.discard(check.name)
             self._count(meter)
             self.desk.settle(meter)
 

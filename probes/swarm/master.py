@@ -175,6 +175,10 @@ class MasterSession:
                 for worker in self._ticks.workers
             ],
             "ticks_under_way": len(self._ticks.under_way),
+            "under_way": [
+                {"region": tick.occasion.region, "check": tick.occasion.check, "runs": tick.permit is not None}
+                for tick in self._ticks.under_way
+            ],
             "rejected": {client: dict(reasons) for client, reasons in self._links.rejected.items()},
             "limits": limits,
             "paused": paused.message if paused else "",

@@ -129,18 +129,17 @@ class SmokeSession:
         conductor, desk = self._conductor, self._desk
         assert conductor is not None  # noqa: S101 - begin() has set both
         assert desk is not None  # noqa: S101 - the same
-        paused = desk.paused()
-        if (
-            not conductor.under_way
-        ):  # reading the whole ledger takes milliseconds, which would count into a check's times
+        paused, under_way, region = desk.paused(), conductor.under_way, self.equipment.options.region
+        if not under_way:  # reading the whole ledger takes milliseconds, which would count into a check's times
             self._limits = [limit_seen(use) for use in conductor.limits_used()]
         return {
-            "region": self.equipment.options.region,
+            "region": region,
             "target": self.equipment.target,
             "cells": self.board.to_json(boot_clock()),
             "quorums": [],
             "workers": [],
-            "ticks_under_way": conductor.under_way,
+            "ticks_under_way": len(under_way),
+            "under_way": [{"region": region, "check": name, "runs": runs} for name, runs in under_way.items()],
             "rejected": {},
             "limits": self._limits,
             "paused": paused.message if paused else "",

@@ -76,6 +76,9 @@ def furnish(environment: LocustEnvironment, watched: Watched, the_door: Door) ->
     if the_door.tls is not None:
         serve_tls(web_ui, the_door.tls)
     inside = Inside()
+    app.before_request(lambda: setattr(environment, "host", watched.equipment.target))  # typed in, it means nothing
+    if options is not None and options.stay:
+        app.before_request(_to_board)
     if the_door.locked:
         _lock(web_ui, inside)
     app.register_blueprint(_Tab(environment, watched, the_door, inside).blueprint(web_ui))
@@ -103,14 +106,19 @@ def _lock(web_ui: WebUI, inside: Inside) -> None:
             return "operator"
 
     def to_login() -> Answer:
-        if request.path == url_for("smoke.board"):
-            session["wanted"] = request.path
         return redirect(url_for("smoke.login"))
 
     manager: Any = web_ui.login_manager
     manager.request_loader(lambda _request: Operator() if inside.has(session) else None)
     manager.unauthorized_handler(to_login)
     _app(web_ui).before_request(lambda: to_login() if request.endpoint == "locust.login" else None)
+
+
+def _to_board() -> Answer | None:
+    """Of `smokeprobe ui`, `/` is the board. Locust's own page is there with any query, as it gives itself one."""
+    if request.endpoint == "locust.index" and not request.query_string:
+        return redirect(url_for("smoke.board"), 303)
+    return None
 
 
 def _refuse_options() -> None:
@@ -209,7 +217,7 @@ class _Tab:
         if length not in PAUSES:
             return Response("There is no such length of a pause here.\n", 400, mimetype="text/plain")
         seconds = parse_duration(length) if length else None
-        return self._ask(lambda ledger: ledger.pause(None, seconds, "paused in the web UI", "hand"))
+        return self._ask(lambda ledger: ledger.pause(None, seconds, "in the web UI", "hand"))
 
     def _resume(self) -> Answer:
         return self._ask(lambda ledger: ledger.resume(None))
@@ -229,10 +237,13 @@ class _Tab:
         return isinstance(self._environment.runner, MasterRunner)
 
     def _start(self) -> Answer:
-        """As Locust's own Start; of a master, whose ticks are planned, it changes nothing."""
+        """As Locust's own Start; of a master, whose ticks are planned, it changes nothing. None while paused."""
+        if paused := self._watched.snapshot()["paused"]:
+            return Response(f"Nothing is started: {paused}. Resume probing first.\n", 409, mimetype="text/plain")
         runner = self._environment.runner
         if runner is not None and not self._is_master:
             gevent.spawn(runner.start, len(runner.user_classes), 100.0)
+            self._fresh = (0.0, {})
         return redirect(url_for("smoke.board"), 303)
 
     def _login(self, error: str = "") -> Response:
@@ -251,9 +262,8 @@ class _Tab:
             answer = self._login("Wrong user name or password.")
             answer.status_code = 403
             return answer
-        wanted = session.get("wanted", url_for("locust.index"))
         self._inside.let_in(session)
-        return redirect(wanted, 303)
+        return redirect(url_for("smoke.board"), 303)
 
     def _log_out(self) -> Answer:
         self._inside.let_out(session)

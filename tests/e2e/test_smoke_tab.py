@@ -73,15 +73,18 @@ def test_logged_in_one_runs_all_checks_and_pauses_by_keyboard(target: StandIn, l
 
         for key in ("Tab", "ArrowDown", "Tab", "Enter"):  # the second length, and the button
             page.keyboard.press(key)
-        wait_for(page, "another 60 min: paused in the web UI.")
+        wait_for(page, "another 1 h: in the web UI.")
         assert page.title().startswith("Smoke")
         assert page.evaluate("document.activeElement.textContent") == "Resume probing"
         assert page.locator("h1").inner_text() == "Paused"
         page.keyboard.press("Space")
-        page.wait_for_function("() => !document.body.innerText.includes('another 60 min')", timeout=PASSING)
+        page.wait_for_function("() => !document.body.innerText.includes('another 1 h')", timeout=PASSING)
         assert page.evaluate("document.activeElement.textContent") == "Pause probing"
 
         page.goto(ui.url)
+        page.wait_for_url("**/smoke", timeout=PASSING)
+        page.get_by_role("link", name="Locust").click()
+        page.wait_for_function("url => document.body.innerText.includes(url)", arg=target.url, timeout=PASSING)
         page.get_by_role("link", name="Smoke board").click()
         page.get_by_role("button", name="Log out").click()
         page.wait_for_url("**/login", timeout=PASSING)
@@ -187,6 +190,32 @@ def test_a_master_that_has_a_web_ui_shows_its_workers_and_whom_it_rejects(target
 # --- how it reads ---
 
 
+def test_a_run_shows_at_once_and_which_checks_it_is_at(target: StandIn, ui: Ui) -> None:
+    target.set_faults("hang-health")
+    with chromium_page() as page:
+        page.goto(f"{ui.url}/smoke")
+        wait_for(page, "not run yet")
+        button = page.locator("#start button")
+        page.evaluate(
+            "() => { const ask = fetch; window.fetch = (...what) => new Promise((done) => "
+            "setTimeout(() => done(ask(...what)), 500)); }"
+        )
+        button.press("Enter", no_wait_after=True)
+        assert page.locator("h1").inner_text() == "Running…"  # before the server has answered
+        assert (button.inner_text(), button.get_attribute("aria-disabled")) == ("Running…", "true")
+        assert page.evaluate("document.activeElement.textContent") == "Running…"
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('article .doing')].some((each) => each.textContent === 'running…')",
+            timeout=PASSING,
+        )
+        assert "not run yet" not in page.locator("article", has_text="…").first.inner_text()
+        calls = ui.count()
+        button.press("Enter")  # changes nothing
+        wait_for(page, "Run all checks now")
+        assert button.get_attribute("aria-disabled") == "false"
+        assert max(ui.count()) == 1, calls
+
+
 @pytest.mark.slow
 def test_a_fault_shows_without_reload_and_hostile_texts_are_text(target: StandIn, ui: Ui) -> None:
     ui.run_all()
@@ -221,7 +250,12 @@ def test_a_pause_by_somebody_else_shows_and_nothing_is_sent(target: StandIn, run
         pause = [SMOKEPROBE, "pause", "--for", "2h", "--why", hostile, "--state-dir", state]
         subprocess.run(pause, check=True, capture_output=True, env=runner.environment())
         wait_for(page, hostile)
-        ui.run_all()
+        run = page.get_by_role("button", name="Run all checks now")
+        assert run.get_attribute("aria-disabled") == "true"
+        assert page.locator("body").inner_text().lower().count("paused by hand") == 1
+        refused = ui.post("/smoke/start", {"csrf": ui.token()})
+        assert (refused.status, refused.text.startswith("Nothing is started: Probing is paused by hand")) == (409, True)
+        ui.run_all()  # Locust's own Start
         wait_for(page, "skipped")
         assert target.ledger() == []
         page.get_by_role("button", name="Resume probing").click()
@@ -233,7 +267,7 @@ def test_a_pause_by_somebody_else_shows_and_nothing_is_sent(target: StandIn, run
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("choice", "longest_s", "shown"),
-    [("for 15 min", 900, "another 15 min"), ("for 1 h", 3600, "another 60 min"), ("until resumed", None, "resumes it")],
+    [("for 15 min", 900, "another 15 min"), ("for 1 h", 3600, "another 1 h"), ("until resumed", None, "resumes it")],
 )
 def test_a_pause_is_as_long_as_one_chooses_and_says_when_it_ends(
     ui: Ui, choice: str, longest_s: int | None, shown: str
@@ -251,9 +285,21 @@ def test_a_pause_is_as_long_as_one_chooses_and_says_when_it_ends(
             assert longest_s - 30 < pause["remaining_s"] <= longest_s
             ends = dt.datetime.now(ZoneInfo("Asia/Kolkata")) + dt.timedelta(seconds=pause["remaining_s"])
             said = page.get_by_label("Pauses").inner_text()
-            assert any(f"until {(ends + dt.timedelta(seconds=s)):%I:%M %p}" in said for s in (-3, 3)), said
+            assert any(f"until {(ends + dt.timedelta(seconds=s)):%H:%M} GMT+5:30" in said for s in (-3, 3)), said
         page.reload()
         assert page.locator("#pause button").inner_text() == "Resume probing"
+
+
+@pytest.mark.slow
+def test_the_time_of_no_data_is_not_that_of_the_verdict_before_it(ui: Ui) -> None:
+    board = ui.board()
+    runs = [("2026-03-01T10:00:00+00:00", "failed"), ("2026-03-01T16:30:00+00:00", "no data")]
+    told = [{"at": at, "outcome": outcome, "duration_s": None, "detail": ""} for at, outcome in runs]
+    board["cells"][0].update(outcome="no data", reason="no worker", age_s=7 * 3600.0, duration_s=2.0, runs=told)
+    with chromium_page(timezone_id="Etc/UTC", locale="en-US") as page:
+        page.route("**/board.json", lambda route: route.fulfill(json=board))
+        page.goto(f"{ui.url}/smoke")
+        wait_for(page, "no data at 16:30:00 UTC; last verdict failed 10:00:00 UTC, 7 h ago, took 2.0 s")
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import pytest
 from probes.standin.process import StandIn
 from tests.e2e.harness import SMOKEPROBE, Runner
 from tests.e2e.ui_harness import PASSWORD, Ui, chromium_page
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +20,7 @@ STATE_CHANGING = ("/swarm", "/stop", "/user", "/stats/reset", "/smoke/start", "/
 
 
 def test_without_the_password_nothing_is_shown(locked_ui: Ui) -> None:
-    for path in ("/", "/smoke", "/smoke/board.json", "/smoke/board.js", "/stats/requests", "/logs", "/login"):
+    for path in ("/?locust", "/smoke", "/smoke/board.json", "/smoke/board.js", "/stats/requests", "/logs", "/login"):
         answer = locked_ui.get(path)
         assert (answer.status, answer.headers["location"].split("?")[0]) == (302, "/smoke/login"), path
     for path in STATE_CHANGING:
@@ -27,8 +28,18 @@ def test_without_the_password_nothing_is_shown(locked_ui: Ui) -> None:
     assert locked_ui.log_in("a horse, a batterie").status == 403
     assert locked_ui.log_in(user="admin").status == 403
     assert locked_ui.get("/smoke").status == 302
-    assert locked_ui.log_in().headers["location"] == "/"
+    assert locked_ui.log_in().headers["location"] == "/smoke"
     assert PASSWORD not in locked_ui.log.read_text()
+
+
+def test_the_front_page_is_the_board_and_locusts_own_names_the_target(target: StandIn, ui: Ui) -> None:
+    front = ui.get("/")
+    assert (front.status, front.headers["location"]) == (303, "/smoke")
+    assert f'"host": "{target.url}"' in ui.get("/?locust").text
+    assert ui.post("/swarm", {"user_count": 1, "spawn_rate": 1, "host": "http://192.0.2.1"}).json["success"]
+    assert until(lambda: ui.count() == [1, 1, 1])
+    assert [cell["outcome"] for cell in ui.board()["cells"]] == ["passed"] * 3  # it says nothing of where they ask
+    assert f'"host": "{target.url}"' in ui.get("/?locust").text
 
 
 def test_a_few_wrong_tries_and_even_the_right_password_waits(locked_ui: Ui) -> None:
@@ -82,7 +93,7 @@ def test_a_page_of_another_site_can_do_nothing_in_a_real_browser(target: StandIn
 
 
 def test_every_answer_is_hardened(ui: Ui) -> None:
-    for path in ("/", "/smoke", "/smoke/board.json", "/stats/requests", "/nothing"):
+    for path in ("/", "/?locust", "/smoke", "/smoke/board.json", "/stats/requests", "/nothing"):
         headers = ui.get(path).headers
         assert not [name for name in headers if name.startswith("access-control-")], path
         assert headers["x-frame-options"] == "DENY"

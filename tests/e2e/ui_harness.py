@@ -95,7 +95,7 @@ class Ui:
 
     def log_in(self, password: str = PASSWORD, user: str = "smokeprobe") -> Answer:
         answer = self.post("/smoke/login", {"username": user, "password": password})
-        self.cookie = answer.cookie if answer.headers.get("location") == "/" else self.cookie
+        self.cookie = answer.cookie if answer.headers.get("location") == "/smoke" else self.cookie
         return answer
 
     def token(self) -> str:
@@ -129,7 +129,7 @@ class Ui:
 
     def is_idle(self) -> bool:
         """Whether a Start would begin a run."""
-        return re.search(r'"state": "(ready|stopped)"', self.get("/").text) is not None
+        return re.search(r'"state": "(ready|stopped)"', self.get("/?locust").text) is not None
 
     def is_up(self) -> bool:
         try:

@@ -91,4 +91,4 @@ class TestAuthority:
         other.pause(None, 600, "maintenance", "hand")
         paused = authority.paused()
         assert paused is not None
-        assert (str(paused), paused.retry_in_s) == ("Probing is paused by hand for another 600 s: maintenance", 600)
+        assert (str(paused), paused.retry_in_s) == ("Probing is paused by hand for another 10 min: maintenance", 600)

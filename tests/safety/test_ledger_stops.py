@@ -57,7 +57,7 @@ class TestPause:
         ledger.pause(TARGET, seconds, "asked to", "target")
         assert ledger.pauses(TARGET)[0].remaining_s == 24 * 3600
         assert ledger.resume(None) == ledger.resume(TARGET) == []
-        with pytest.raises(PausedError, match="by the target's owner for another 86400 s"):
+        with pytest.raises(PausedError, match="by the target's owner for another 24 h"):
             reserve(ledger, quota={})
 
     def test_stops_no_permit_for_cleanup_alone(self, ledger: Ledger) -> None:

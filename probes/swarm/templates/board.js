@@ -2,6 +2,8 @@
 "use strict";
 
 const EVERY_MS = 2000;
+const SOON_MS = 500; // while a run is under way
+const BEGINS_MS = 1500; // so long a run that was asked for may take to show
 const WORST = ["failed", "throttled", "error", "degraded", "no data", "skipped", "passed"];
 const REJECTED = {
   mac: "without our key",
@@ -12,6 +14,10 @@ const REJECTED = {
 };
 const byId = (id) => document.getElementById(id);
 const css = (outcome) => (outcome === "no data" ? "none" : outcome);
+
+let asked = -Infinity; // when somebody here last asked for a run
+let seen = null; // the board as it was last shown
+let next = 0; // the timer of the next look
 
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text; // what has not changed is not read out again
@@ -48,11 +54,14 @@ const took = (value) => (value < 0.0995 ? `${Math.round(value * 1000)} ms` : `${
 
 function span(value) {
   if (value < 90) return `${Math.round(value)} s`;
-  if (value < 5400) return `${Math.round(value / 60)} min`;
-  return `${Math.round(value / 3600)} h`;
+  const minutes = Math.round(value / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 10 && minutes % 60 ? `${hours} h ${minutes % 60} min` : `${Math.round(minutes / 60)} h`;
 }
 
-const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const TIME = { hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB", { ...TIME, second: "2-digit" });
 
 function showRun(element, run) {
   const lasted = run.duration_s ? `, took ${took(run.duration_s)}` : "";
@@ -69,16 +78,29 @@ function showRuns(element, cell) {
   keep(told.lastElementChild, cell.runs.toReversed(), () => made("li"), showRun);
 }
 
+// When the last verdict came; and, where nothing has come since but `no data`, when that was.
+function whenOf(cell) {
+  const last = cell.runs.at(-1);
+  if (!last && cell.age_s === null) return cell.doing ? "first run" : "not run yet";
+  const missed = last?.outcome === "no data" ? `no data at ${clock(last.at)}; ` : "";
+  if (cell.age_s === null) return `${missed}no verdict yet`;
+  const verdict = cell.runs.findLast((run) => run.outcome !== "no data"); // older ones are not kept
+  const at = verdict ? `${clock(verdict.at)}, ` : "";
+  const lasted = cell.duration_s ? `, took ${took(cell.duration_s)}` : "";
+  const what = missed ? `last verdict ${verdict ? `${verdict.outcome} ` : ""}` : "";
+  return `${missed}${what}${at}${span(cell.age_s)} ago${lasted}`;
+}
+
 function showCell(element, cell) {
   setState(element, cell.outcome);
   write(element.querySelector("h3"), cell.check);
+  write(element.querySelector(".doing"), cell.doing);
   write(element.querySelector(".badge"), cell.outcome);
+  element.querySelector(".badge").hidden = Boolean(cell.doing) && cell.runs.length === 0;
   const last = cell.runs.at(-1);
-  const lasted = cell.duration_s ? `, took ${took(cell.duration_s)}` : "";
-  const when = last && cell.age_s !== null ? `${clock(last.at)}, ${span(cell.age_s)} ago${lasted}` : "not run yet";
-  write(element.querySelector(".when"), when);
+  write(element.querySelector(".when"), whenOf(cell));
   showRuns(element, cell);
-  const reason = cell.outcome === "passed" || !last ? "" : cell.reason;
+  const reason = cell.outcome === "passed" || cell.runs.length === 0 ? "" : cell.reason;
   write(element.querySelector(".reason"), reason);
 }
 
@@ -112,7 +134,7 @@ function showLimit(element, limit) {
 function until(pause) {
   if (pause.remaining_s === null) return "until somebody resumes it";
   const day = pause.remaining_s > 64800 ? { weekday: "short" } : {};
-  const ends = new Date(Date.now() + 1000 * pause.remaining_s).toLocaleTimeString([], { ...day, hour: "2-digit", minute: "2-digit" });
+  const ends = new Date(Date.now() + 1000 * pause.remaining_s).toLocaleTimeString("en-GB", { ...day, ...TIME });
   return `until ${ends}, another ${span(pause.remaining_s)}`;
 }
 
@@ -146,35 +168,71 @@ function headlineOf(board) {
   return [...found, board.trouble].filter(Boolean).join("; ");
 }
 
+function doingOf(board, cell) {
+  const found = board.under_way.find((each) => each.region === cell.region && each.check === cell.check);
+  if (found) return found.runs ? "running…" : "waiting…";
+  return "";
+}
+
+// Whether a run is under way, where one can be asked for: a master's ticks come and go by themselves.
+function showStart(board) {
+  const button = document.querySelector("#start button");
+  if (!button) return false;
+  const running = board.under_way.length > 0 || performance.now() - asked < BEGINS_MS;
+  button.setAttribute("aria-disabled", String(running || board.paused !== "")); // and not `disabled`, which would take the focus away
+  write(button, running ? "Running…" : "Run all checks now");
+  return running;
+}
+
+function titleOf(board, running, worst) {
+  if (board.paused) return "Paused";
+  return running ? "Running…" : worst[0].toUpperCase() + worst.slice(1);
+}
+
 function show(board) {
+  for (const cell of board.cells) cell.doing = doingOf(board, cell);
+  const running = showStart(board);
   const found = board.cells.map((cell) => cell.outcome);
   const worst = WORST.find((outcome) => found.includes(outcome)) ?? "no data";
   const names = [...new Set(board.cells.map((cell) => cell.region))];
-  setState(byId("head"), board.paused ? "skipped" : worst);
-  write(byId("title"), board.paused ? "Paused" : worst[0].toUpperCase() + worst.slice(1));
-  write(byId("headline"), headlineOf(board));
+  setState(byId("head"), board.paused || running ? "skipped" : worst);
+  write(byId("title"), titleOf(board, running, worst));
+  write(byId("headline"), `${running ? "Last known: " : ""}${headlineOf(board)}`);
   write(byId("under-way"), board.ticks_under_way ? `, ${board.ticks_under_way} under way` : ""); // too often to be read out
   const regions = names.map((name) => ({ name, cells: board.cells.filter((cell) => cell.region === name) }));
   keep(byId("regions"), regions, newRegion, showRegion);
   keep(byId("limits"), board.limits, () => copyOf("limit"), showLimit);
   showPauses(board);
   showWorkers(board);
+  return running;
 }
 
 async function look() {
+  clearTimeout(next);
+  let running = false;
   try {
     const answer = await fetch("/smoke/board.json", { redirect: "manual", cache: "no-store" });
     if (answer.type === "opaqueredirect") return location.reload(); // logged out: the server shows the way
     if (!answer.ok) throw new Error(`status ${answer.status}`);
-    show(await answer.json());
+    seen = await answer.json();
+    running = show(seen);
   } catch {
     write(byId("headline"), "No connection to smokeprobe: what is shown here is old.");
   }
+  clearTimeout(next); // of another look meanwhile
+  if (!document.hidden) next = setTimeout(look, running ? SOON_MS : EVERY_MS);
 }
 
 async function send(form) {
+  if (form.id === "start") {
+    if (form.querySelector("button").getAttribute("aria-disabled") === "true") return;
+    asked = performance.now();
+    if (seen) show(seen); // at once, and not when the server has answered
+  }
   const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), redirect: "manual" });
   if (answer.type === "opaqueredirect") return look();
+  asked = -Infinity;
+  await look();
   write(byId("headline"), (await answer.text()).slice(0, 300));
 }
 
@@ -185,5 +243,4 @@ document.addEventListener("submit", (event) => {
 });
 
 document.addEventListener("visibilitychange", () => document.hidden || look());
-setInterval(() => document.hidden || look(), EVERY_MS);
 look();
