@@ -63,7 +63,9 @@ def _print_owners(plan: Plan, console: Console) -> None:
         table.add_column(name, justify="right")
     for owned in plan.owners:
         own = "yes" if owned.own_address else "no"
-        table.add_row(owned.owner, owned.share, f"{100 * owned.part:g}%", own, *(str(owned.room[name]) for name in names))
+        table.add_row(
+            owned.owner, owned.share, f"{100 * owned.part:g}%", own, *(str(owned.room[name]) for name in names)
+        )
     console.print(table)
     by_address = [item.limit.name for item in plan.limits if item.limit.key == "ip" and not item.limit.spaced]
     if by_address and any(owned.own_address for owned in plan.owners):

@@ -81,7 +81,12 @@ def test_there_is_something_to_do_about_everything_but_what_was_left_out(outcome
             "no ledger, so nothing is sent: The ledger, PostgreSQL at db/x, cannot be used: connection refused.",
             "See whether that database is up",
         ),
-        (Outcome.ERROR, Layer.BUDGET, "no ledger, so nothing is sent: The ledger /x: read-only.", "Give the probe a state"),
+        (
+            Outcome.ERROR,
+            Layer.BUDGET,
+            "no ledger, so nothing is sent: The ledger /x: read-only.",
+            "Give the probe a state",
+        ),
         (
             Outcome.FAILED,
             Layer.HTTP,
@@ -97,7 +102,12 @@ def test_there_is_something_to_do_about_everything_but_what_was_left_out(outcome
         ),
         (Outcome.FAILED, Layer.HTTP, "redirected to where we must not go: another host is not", "See where the target"),
         (Outcome.FAILED, Layer.HTTP, "was not sent: The permit has run out of time for GET.", "The probe kept the"),
-        (Outcome.ERROR, Layer.BUDGET, "no budget for GET /a of the page (are its calls declared?): x", "Name the calls"),
+        (
+            Outcome.ERROR,
+            Layer.BUDGET,
+            "no budget for GET /a of the page (are its calls declared?): x",
+            "Name the calls",
+        ),
         (Outcome.FAILED, Layer.HTTP, "wrong status", "Look the request up"),
     ],
 )
