@@ -38,7 +38,7 @@ _ADVICE_BY_WORDS = {
 """What words within a reason call for; they say more than how it begins."""
 
 _ADVICE_BY_RULE = {
-    "paused: Probing is paused by hand": "Lift it with: smokeprobe resume, with the run's --state-dir where it had one.",
+    "paused: Probing is paused by hand": "Lift it with: smokeprobe resume (and the run's --state-dir, if any).",
     "paused": "It ends by itself. Ask the target's owner why, if it lasts.",
     "no ledger": "Give the probe a state directory that it can write; smokeprobe doctor names the one that it has.",
     "no budget: Nothing is sent on limit": "The target asked for fewer requests. See who else uses the limit.",
