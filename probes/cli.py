@@ -13,16 +13,18 @@ from probes import __version__
 from probes.cli_options import (
     Config,
     Env,
+    MasterShare,
     NoBrowser,
     Port,
     QuietHelp,
     Region,
+    Regions,
     Share,
     StateDir,
     TargetUrl,
 )
 from probes.errors import ConfigError, SmokeprobeError
-from probes.options import ENVIRONMENT, RunOptions, check_names, forget_empty
+from probes.options import ENVIRONMENT, RunOptions, check_names, forget_empty, resume_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,9 +124,9 @@ def master(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
     env: Env = "local",
     config: Config = "",
     target_url: TargetUrl = "",
-    region: Region = "local",
+    region: Regions = "local",
     state_dir: StateDir = "",
-    share: Share = "adhoc",
+    share: MasterShare = "adhoc",
     bind_host: Annotated[
         str, typer.Option(help="Address to listen on; beyond the loopback only with a key.", metavar="ADDRESS")
     ] = "127.0.0.1",
@@ -276,8 +278,10 @@ def pause(
             length = parse_duration(seconds) if seconds else None
         except ValueError as problem:
             raise ConfigError(f"--for: {problem}.") from None
-        _ledger(state_dir).pause(None, length, why, "hand")
-        typer.echo("Probing is paused " + (f"for {show_duration(length)}." if length else "until `smokeprobe resume`."))
+        ledger = _ledger(state_dir)
+        ledger.pause(None, length, why, "hand")
+        until = f"for {show_duration(length)}" if length else f"until `{resume_command(state_dir)}`"
+        typer.echo(f"Probing is paused {until}, in the ledger {ledger.place}.")
 
     _say_errors(work)
 
@@ -287,8 +291,9 @@ def resume(state_dir: StateDir = "") -> None:
     """Lift what `smokeprobe pause` set. A pause that the target's owner asked for stays."""
 
     def work() -> None:
-        lifted = _ledger(state_dir).resume(None)
-        typer.echo("Probing goes on." if lifted else "Nothing was paused by hand.")
+        ledger = _ledger(state_dir)
+        said = "Probing goes on" if ledger.resume(None) else "Nothing was paused by hand"
+        typer.echo(f"{said}, in the ledger {ledger.place}.")
 
     _say_errors(work)
 

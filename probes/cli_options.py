@@ -10,12 +10,32 @@ from typer.core import TyperGroup
 
 from probes.options import ENVIRONMENT
 
+
+def _not_both(ctx: typer.Context, value: str) -> str:
+    """Refuse two configurations on one command line; a variable of the environment is a default, and gives way."""
+    sources = (ctx.get_parameter_source(name) for name in ("env", "config"))
+    if all(source is not None and source.name == "COMMANDLINE" for source in sources):
+        raise typer.BadParameter("--env and --config each name a configuration: leave one out")
+    return value
+
+
 Env = Annotated[
     str,
-    typer.Option(envvar=ENVIRONMENT["env"], help="Environment: config/NAME.yaml here, or as shipped.", metavar="NAME"),
+    typer.Option(
+        envvar=ENVIRONMENT["env"],
+        help="Environment: config/NAME.yaml here, or as shipped.",
+        metavar="NAME",
+        callback=_not_both,
+    ),
 ]
 Config = Annotated[
-    str, typer.Option(envvar=ENVIRONMENT["config"], help="A configuration file, instead of --env.", metavar="FILE")
+    str,
+    typer.Option(
+        envvar=ENVIRONMENT["config"],
+        help="A configuration file, instead of --env.",
+        metavar="FILE",
+        callback=_not_both,
+    ),
 ]
 TargetUrl = Annotated[
     str,
@@ -28,6 +48,14 @@ TargetUrl = Annotated[
 Region = Annotated[
     str, typer.Option(envvar=ENVIRONMENT["region"], help="Region that this run speaks for.", metavar="NAME")
 ]
+Regions = Annotated[
+    str,
+    typer.Option(
+        envvar=ENVIRONMENT["region"],
+        help="Region whose workers it has; several are separated by commas.",
+        metavar="NAMES",
+    ),
+]
 StateDir = Annotated[
     str,
     typer.Option(
@@ -39,6 +67,14 @@ StateDir = Annotated[
 ]
 Share = Annotated[
     str, typer.Option(envvar=ENVIRONMENT["share"], help="Share of the ceiling to draw on.", metavar="NAME")
+]
+MasterShare = Annotated[
+    str,
+    typer.Option(
+        envvar=ENVIRONMENT["share"],
+        help="Share of the ceiling to draw on, where the configuration names no masters; else the one named there.",
+        metavar="NAME",
+    ),
 ]
 Port = Annotated[int, typer.Option(help="The port on which the master listens.", metavar="PORT", min=1, max=65535)]
 NoBrowser = Annotated[

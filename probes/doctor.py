@@ -27,7 +27,7 @@ from probes.config.models import Settings
 from probes.config.monitoring import CREDENTIALS, FILE, chosen, load_integration
 from probes.errors import ConfigError, SmokeprobeError
 from probes.model import LOCAL
-from probes.options import RunOptions
+from probes.options import RunOptions, resume_command
 from probes.plan import problems_of
 from probes.regions import verify_region
 from probes.safety.guard import parse_url
@@ -115,7 +115,7 @@ def _state(options: RunOptions) -> Iterator[Diagnosis]:
         return
     yield Diagnosis("ledger", "ok", ledger.place)
     if pauses:
-        yield Diagnosis("pause", "problem", f"probing is paused: {pauses[0].why}", "smokeprobe resume")
+        yield Diagnosis("pause", "problem", f"probing is paused: {pauses[0].why}", resume_command(options.state_dir))
 
 
 def _configuration(options: RunOptions, settings: Settings) -> Iterator[Diagnosis]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,3 +78,9 @@ def default_state_dir(environ: Mapping[str, str]) -> Path:
     """`$XDG_STATE_HOME/smokeprobe`, or `~/.local/state/smokeprobe` (XDG Base Directory Specification)."""
     base = environ.get("XDG_STATE_HOME", "")
     return (Path(base) if base.startswith("/") else Path.home() / ".local" / "state") / "smokeprobe"
+
+
+def resume_command(state_dir: str) -> str:
+    """The command that lifts a pause in this ledger: a folder that is not the default one must be named."""
+    default = not state_dir or Path(state_dir) == default_state_dir(os.environ) or DATABASE_URL in os.environ
+    return "smokeprobe resume" if default else f"smokeprobe resume --state-dir {shlex.quote(state_dir)}"

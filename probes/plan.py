@@ -17,7 +17,7 @@ from probes.errors import RefusedError
 from probes.model import LOCAL
 from probes.safety.guard import Guard, GuardRules, check_headers, counted_as, host_listed, parse_url
 from probes.safety.limits import RateLimit, share_slots
-from probes.share_rules import OwnedShare, fit_problems, owned_shares, share_problems, sources
+from probes.share_rules import FEWER, OwnedShare, fit_problems, more_room, owned_shares, share_problems, sources
 
 DAY_S = 86400.0
 
@@ -227,7 +227,9 @@ def _ceiling_problems(settings: Settings, checks: Mapping[str, AnyCheck], share:
             continue  # spaced requests wait for each other, so they fit whatever the number; `_spacing_problems`
         room = share_slots(item.limit, owned.part_of(item.limit)) if owned else item.limit.slots
         if item.run > room:
-            yield _too_many(item, item.run, f"one run needs up to {item.run}", f"the share {share!r} has {room}")
+            more = more_room(share, owned, item.limit) if owned else ""
+            need = f"one run needs up to {item.run}"
+            yield _too_many(item, item.run, need, f"the share {share!r} has {room}", more)
         if item.continuous > item.limit.ceiling:
             need = f"all checks at their intervals need up to {item.continuous}"
             yield _too_many(item, item.continuous, need, f"the ceiling is {item.limit.ceiling}")
@@ -236,11 +238,11 @@ def _ceiling_problems(settings: Settings, checks: Mapping[str, AnyCheck], share:
     yield from _spacing_problems(settings, plan)
 
 
-def _too_many(item: LimitPlan, requests: int, need: str, have: str) -> str:
+def _too_many(item: LimitPlan, requests: int, need: str, have: str, more: str = "") -> str:
     window = show_duration(item.limit.window_s)
     return (
         f"limits.{item.limit.name}: {need} requests in {window}, retries included ({item.percent(requests):.1f} % of "
-        f"{item.limit.requests}); {have} (strictly less than 10 %): fewer attempts, longer intervals or fewer checks"
+        f"{item.limit.requests}); {have} (strictly less than 10 %): {FEWER}{more}"
     )
 
 

@@ -75,7 +75,8 @@ def address(url: str) -> str:
             return hosts + parts.path
     except (ValueError, psycopg.Error):
         pass
-    raise ValueError("Write it as postgresql://USER:PASSWORD@HOST/DATABASE, with special characters as %XX.")
+    # in angle brackets it survives the redactor, which takes USER:PASSWORD@ for somebody's
+    raise ValueError("Write it as postgresql://<user>:<password>@<host>/<database>, with special characters as %XX.")
 
 
 def first_line(error: Exception) -> str:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from probes.config.models import Settings
-from probes.config.shares import ADHOC, Master
+from probes.config.shares import ADHOC, Master, Share
 from probes.config.units import show_duration
 from probes.errors import ConfigError
 from probes.safety.limits import RateLimit, share_slots
+
+FEWER = "fewer attempts, longer intervals or fewer checks"
+"""What helps wherever too many requests are planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,8 @@ class OwnedShare:
 
     owner: str
     share: str
+    part: float
+    own_address: bool
     room: Mapping[str, int]
 
 
@@ -29,6 +34,8 @@ def owned_shares(settings: Settings) -> tuple[OwnedShare, ...]:
         OwnedShare(
             owners.get(name, "by hand" if name == ADHOC else "scheduled"),
             name,
+            share.part,
+            share.own_address,
             {
                 limit.name: share_slots(limit, share.part_of(limit))
                 for limit in settings.rate_limits
@@ -86,8 +93,19 @@ def fit_problems(settings: Settings, needs: Mapping[RateLimit, int]) -> Iterator
             if not limit.spaced and need > room:
                 yield (
                     f"masters.{name}: all checks at their intervals need up to {need} requests of limits.{limit.name} "
-                    f"in {show_duration(limit.window_s)}, retries included; its share {master.share!r} has {room}"
+                    f"in {show_duration(limit.window_s)}, retries included; its share {master.share!r} has {room}: "
+                    f"{FEWER}{more_room(master.share, share, limit)}"
                 )
+
+
+def more_room(name: str, share: Share, limit: RateLimit) -> str:
+    """What helps besides `FEWER` where a share is too small; nothing where it is the whole ceiling already."""
+    if share.part_of(limit) >= 1.0:
+        return ""
+    larger = f"; or a larger part in shares.{name}"
+    if limit.key != "ip":
+        return larger
+    return f"{larger}, or own_address: true in it if nobody else sends from its address"
 
 
 def share_of_master(settings: Settings, regions: Iterable[str], share: str) -> str:

@@ -61,12 +61,20 @@ def _print_owners(plan: Plan, console: Console) -> None:
     table = Table(title="Who draws on it, and how many requests in a window each may send", title_justify="left")
     table.add_column("who")
     table.add_column("share")
+    table.add_column("part", justify="right")
+    table.add_column("own address")
     names = [item.limit.name for item in plan.limits if not item.limit.spaced]
     for name in names:
         table.add_column(name, justify="right")
     for owned in plan.owners:
-        table.add_row(owned.owner, owned.share, *(str(owned.room[name]) for name in names))
+        own = "yes" if owned.own_address else "no"
+        table.add_row(
+            owned.owner, owned.share, f"{100 * owned.part:g}%", own, *(str(owned.room[name]) for name in names)
+        )
     console.print(table)
+    by_address = [item.limit.name for item in plan.limits if item.limit.key == "ip" and not item.limit.spaced]
+    if by_address and any(owned.own_address for owned in plan.owners):
+        console.print(f"Counted by address: {', '.join(by_address)}; who has an own address has all of their ceiling.")
 
 
 def _share(item: LimitPlan, requests: int) -> str:

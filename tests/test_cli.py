@@ -99,6 +99,32 @@ def test_wrong_usage_ends_with_2(tmp_path: Path, arguments: tuple[str, ...]) -> 
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("command", ["run", "validate"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_two_configurations_on_one_command_line_are_refused(tmp_path: Path, command: str, *, turned: bool) -> None:
+    given = [("--env", "local"), ("--config", "c.yaml")]
+    arguments = [word for option in (reversed(given) if turned else given) for word in option]
+    ended = smokeprobe(command, *arguments, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "--env and --config each name a configuration: leave one out" in " ".join(
+        ended.stderr.replace("│", " ").split()
+    )
+
+
+def test_a_configuration_of_the_environment_gives_way(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(starter_configuration("https://example.com"))
+    by_file = smokeprobe("validate", "--config", "c.yaml", cwd=tmp_path, SMOKEPROBE_ENV="production")
+    assert (by_file.returncode, by_file.stderr) == (0, "")
+    by_variable = smokeprobe("validate", "--env", "local", cwd=tmp_path, SMOKEPROBE_CONFIG="c.yaml")
+    assert (by_variable.returncode, by_variable.stderr) == (0, "")
+
+
+def test_help_of_a_master_says_how_several_regions_and_its_share_are_given(tmp_path: Path) -> None:
+    said = " ".join(smokeprobe("master", "--help", cwd=tmp_path).stdout.replace("│", " ").split())
+    assert "several are separated by commas" in said
+    assert "else the one named there" in said
+
+
 # --- init ---
 
 
@@ -285,16 +311,27 @@ def pauses(state: Path) -> list[tuple[str, float | None]]:
 def test_pause_and_resume(tmp_path: Path) -> None:
     state = tmp_path / "here"
     there = ("--state-dir", str(state))
-    assert smokeprobe("pause", *there, cwd=tmp_path).stdout == "Probing is paused until `smokeprobe resume`.\n"
+    ledger = f"in the ledger {state / 'ledger.sqlite3'}."
+    resume = f"`smokeprobe resume --state-dir {state}`"
+    assert smokeprobe("pause", *there, cwd=tmp_path).stdout == f"Probing is paused until {resume}, {ledger}\n"
     assert pauses(state) == [("paused by hand", None)]
-    assert smokeprobe("resume", *there, cwd=tmp_path).stdout == "Probing goes on.\n"
+    assert smokeprobe("resume", *there, cwd=tmp_path).stdout == f"Probing goes on, {ledger}\n"
     assert pauses(state) == []
-    assert smokeprobe("resume", *there, cwd=tmp_path).stdout == "Nothing was paused by hand.\n"
+    assert smokeprobe("resume", *there, cwd=tmp_path).stdout == f"Nothing was paused by hand, {ledger}\n"
+
+
+def test_the_default_state_need_not_be_named_to_resume(tmp_path: Path) -> None:
+    said = smokeprobe("pause", cwd=tmp_path).stdout
+    ledger = tmp_path / "state" / "smokeprobe" / "ledger.sqlite3"
+    assert said == f"Probing is paused until `smokeprobe resume`, in the ledger {ledger}.\n"
 
 
 def test_pause_for_a_while_and_why(tmp_path: Path) -> None:
     ended = smokeprobe("pause", "--for", "2h", "--why", "a migration", cwd=tmp_path)
-    assert (ended.returncode, ended.stdout) == (0, "Probing is paused for 2 h.\n")
+    assert (ended.returncode, ended.stdout) == (
+        0,
+        f"Probing is paused for 2 h, in the ledger {tmp_path / 'state' / 'smokeprobe' / 'ledger.sqlite3'}.\n",
+    )
     ((why, left),) = pauses(tmp_path / "state" / "smokeprobe")
     assert why == "a migration"
     assert left is not None

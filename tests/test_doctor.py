@@ -38,7 +38,8 @@ def test_each_trouble_is_named_with_its_mend(tmp_path: Path, monkeypatch: pytest
     open_ledger(tmp_path).pause(None, None, "a migration", "hand")
     code, shown = examined(RunOptions(target_url="http://127.0.0.1:9", state_dir=str(tmp_path)))
     assert code == 1
-    for part in ("nowhere", "a migration", "smokeprobe resume", "SMOKE_TEST_PASSWORD", "no connection"):
+    resume = f"smokeprobe resume --state-dir {tmp_path}"
+    for part in ("nowhere", "a migration", resume, "SMOKE_TEST_PASSWORD", "no connection"):
         assert part in shown
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from probes.checks.registry import build_checks, load_settings
 from probes.config.load import Source, shipped
@@ -16,6 +18,7 @@ from probes.options import RunOptions
 from probes.plan import make_plan, problems_of
 from probes.share_rules import check_by_hand, share_of_master, share_of_worker
 from probes.swarm.equipment import equip, equip_master, equip_worker
+from probes.validate import print_plan
 from tests.test_plan import configuration, http
 
 REGIONS = ["us-east-1", "eu-west-1"]
@@ -101,7 +104,8 @@ def test_a_limit_by_address_is_not_divided_where_the_address_is_ones_own(tmp_pat
     assert [line.split(",")[0] for line in for_all] == [
         "limits.api: one run needs up to 4 requests in 60 s",  # by hand there is no room at all
     ]
-    assert problems(tmp_path, checks=checks, limits=BY_ADDRESS, shares=divided, masters=TWO) == for_all
+    by_address = problems(tmp_path, checks=checks, limits=BY_ADDRESS, shares=divided, masters=TWO)
+    assert [line.partition(";")[0] for line in by_address] == [line.partition(";")[0] for line in for_all]
     assert problems(tmp_path, checks=checks, limits=BY_ADDRESS, shares=own, masters=TWO) == []
 
 
@@ -112,10 +116,41 @@ def test_a_masters_share_must_bear_all_its_regions(tmp_path: Path) -> None:
     assert found == [
         (
             "masters.world: all checks at their intervals need up to 4 requests of limits.api in 60 s, retries "
-            "included; its share 'us' has 3"
+            "included; its share 'us' has 3: fewer attempts, longer intervals or fewer checks; or a larger part in "
+            "shares.us"
         )
     ]
     assert problems(tmp_path, checks=checks, limits=BY_ADDRESS, shares=shares, masters=WORLD) == []
+
+
+def test_where_a_limit_is_by_address_an_address_of_ones_own_helps(tmp_path: Path) -> None:
+    checks = {"a": http("/api/1", attempts=4, every="10m")}
+    found = problems(tmp_path, checks=checks, limits=BY_ADDRESS, masters=TWO)
+    advice = (
+        "fewer attempts, longer intervals or fewer checks; or a larger part in shares.{}, or own_address: true in it "
+        "if nobody else sends from its address"
+    )
+    assert len(found) == 3  # by hand, and each master
+    for line, share in zip(found, ("adhoc", "us", "eu"), strict=True):
+        assert line.endswith(advice.format(share))
+
+
+def test_the_table_of_owners_explains_itself(tmp_path: Path) -> None:
+    def shown(shares: dict[str, Any], limits: dict[str, Any]) -> str:
+        path = write(tmp_path, shares=shares, limits=limits, masters=TWO)
+        settings, out = load_settings(Source(path)), StringIO()
+        print_plan(make_plan(settings, build_checks(settings, path)), Console(file=out, width=140))
+        return out.getvalue()
+
+    own = {"adhoc": "20%", "us": {"part": "40%", "own_address": True}, "eu": "40%"}
+    text = shown(own, {**BY_ADDRESS, "all": FOR_ALL["api"]})
+    rows = [line.replace("│", " ").split() for line in text.splitlines()]
+    assert ["by", "hand", "adhoc", "20%", "no", "1", "1"] in rows
+    assert ["master", "us", "(us-east-1)", "us", "40%", "yes", "9", "3"] in rows
+    sentence = "Counted by address: {}; who has an own address has all of their ceiling."
+    assert sentence.format("api") in text
+    assert "Counted by address" not in shown(SHARES, BY_ADDRESS)
+    assert "Counted by address" not in shown(own, FOR_ALL)
 
 
 def test_the_plan_adds_up_all_regions(tmp_path: Path) -> None:

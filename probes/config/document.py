@@ -96,6 +96,9 @@ def _compose(path: Path, text: str) -> Node | None:
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         line = mark.line + 1 if mark else 1
+        at = text.splitlines()[line - 1 : line] if mark else []
+        if mark and mark.column < len("".join(at)) and at[0][mark.column] == "\t":
+            raise ConfigError(f"{path}:{line}: not valid YAML: a tab stands there: write blanks.") from None
         what = str(problem.problem or problem.context or "").partition("\n")[0]
         # a password that begins with * reads as an alias, whose name would be said here
         raise ConfigError(f"{path}:{line}: not valid YAML: {_QUOTED_WORD.sub('…', what)}.") from None

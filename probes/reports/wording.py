@@ -25,11 +25,28 @@ _ADVICE_BY_OUTCOME = {
 }
 
 
+_NOT_SENT = "The probe kept the request back. See what target, safety and limits allow in the configuration."
+_ADVICE_BY_WORDS = {
+    "leads to a private address": "If the target is meant to be private, write target.private: true.",
+    "The ledger, PostgreSQL": "See whether that database is up and lets this machine in; smokeprobe doctor tries it.",
+    "The ledger's table meta in PostgreSQL": "Drop the schema smokeprobe in that database, while nothing is probed.",
+    "The URL of the ledger's database": "Put SMOKEPROBE_DATABASE_URL right; smokeprobe doctor tries it.",
+    "is refused: wrong password": (
+        "See whether the variable or file that credentials.accounts names as its password holds the right one."
+    ),
+}
+"""What words within a reason call for; they say more than how it begins."""
+
 _ADVICE_BY_RULE = {
-    "paused: Probing is paused by hand": "Lift it with: smokeprobe resume",
+    "paused: Probing is paused by hand": "Lift it with: smokeprobe resume (and the run's --state-dir, if any).",
     "paused": "It ends by itself. Ask the target's owner why, if it lasts.",
     "no ledger": "Give the probe a state directory that it can write; smokeprobe doctor names the one that it has.",
     "no budget: Nothing is sent on limit": "The target asked for fewer requests. See who else uses the limit.",
+    "no budget for": "Name the calls that the page makes under its api_calls, or see what else uses the limit.",
+    "kept back by the guard": "Nothing was sent. See what target and safety allow in the configuration.",
+    "redirected to where we must not go": "See where the target redirects, and whether that belongs to target.hosts.",
+    "was not sent": _NOT_SENT,
+    "not sent": _NOT_SENT,
     "the check itself broke": "Look at the check's own code: the target was not judged.",
     "interrupted": "",
     "stopped": "",
@@ -43,7 +60,9 @@ def advice(outcome: Outcome, reason: Reason) -> str:
         return ""
     if reason.rule.startswith(OUR_NETWORK):
         return "Look at the network of the machine that ran the probe: nothing is known of the target."
-    special = next((told for begin, told in _ADVICE_BY_RULE.items() if reason.rule.startswith(begin)), None)
+    special = next((told for words, told in _ADVICE_BY_WORDS.items() if words in reason.rule), None)
+    if special is None:
+        special = next((told for begin, told in _ADVICE_BY_RULE.items() if reason.rule.startswith(begin)), None)
     if special is not None:
         return special
     return _ADVICE_BY_OUTCOME.get(outcome) or _ADVICE[reason.layer]

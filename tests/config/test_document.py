@@ -128,6 +128,8 @@ def test_keys_that_read_the_same_are_the_same(tmp_path: Path, key: str) -> None:
         ("password: !x!hunter2", "/config.yaml:1: not valid YAML: found undefined tag handle …."),
         ("password: @hunter2", "/config.yaml:1: not valid YAML: found character '@' that cannot start any token."),
         ("a: 1\n---\nb: 2", "/config.yaml:2: not valid YAML: but found another document."),
+        ("a:\n\tb: 1", "/config.yaml:2: not valid YAML: a tab stands there: write blanks."),
+        ("a:\n  b: 1\n\tc: 2", "/config.yaml:3: not valid YAML: a tab stands there: write blanks."),
         ("a: \x07", "/config.yaml: not valid YAML: it has characters that no text has."),
         ("? [a, b]\n: c", "/config.yaml:1: a key is one word or one text."),
         ("a: 1\nb: {<<: hunter2}", "/config.yaml:2: `<<` merges a mapping, such as *name."),

@@ -72,6 +72,49 @@ def test_there_is_something_to_do_about_everything_but_what_was_left_out(outcome
     assert told.endswith(".") or (outcome is Outcome.SKIPPED and layer is not Layer.BUDGET and told == "")
 
 
+@pytest.mark.parametrize(
+    ("outcome", "layer", "rule", "told"),
+    [
+        (
+            Outcome.ERROR,
+            Layer.BUDGET,
+            "no ledger, so nothing is sent: The ledger, PostgreSQL at db/x, cannot be used: connection refused.",
+            "See whether that database is up",
+        ),
+        (
+            Outcome.ERROR,
+            Layer.BUDGET,
+            "no ledger, so nothing is sent: The ledger /x: read-only.",
+            "Give the probe a state",
+        ),
+        (
+            Outcome.FAILED,
+            Layer.HTTP,
+            "the account basic is refused: wrong password, or the target cannot look it up",
+            "See whether the variable or file that credentials.accounts names",
+        ),
+        (Outcome.ERROR, Layer.HTTP, "kept back by the guard: POST /a would write", "Nothing was sent."),
+        (
+            Outcome.ERROR,
+            Layer.HTTP,
+            "kept back by the guard: localhost leads to a private address, but the target is public",
+            "If the target is meant to be private, write target.private: true.",
+        ),
+        (Outcome.FAILED, Layer.HTTP, "redirected to where we must not go: another host is not", "See where the target"),
+        (Outcome.FAILED, Layer.HTTP, "was not sent: The permit has run out of time for GET.", "The probe kept the"),
+        (
+            Outcome.ERROR,
+            Layer.BUDGET,
+            "no budget for GET /a of the page (are its calls declared?): x",
+            "Name the calls",
+        ),
+        (Outcome.FAILED, Layer.HTTP, "wrong status", "Look the request up"),
+    ],
+)
+def test_advice_fits_the_reason(outcome: Outcome, layer: Layer, rule: str, told: str) -> None:
+    assert advice(outcome, Reason("step", layer, rule)).startswith(told)
+
+
 def test_times_are_short() -> None:
     values = (None, 0.0, 3.14, 9.94, 9.96, 99.6, 999.4, 999.6, 12345.0)
     shown = ("", "0.0 ms", "3.1 ms", "9.9 ms", "10 ms", "100 ms", "999 ms", "1.00 s", "12.35 s")

@@ -17,6 +17,7 @@ from probes.safety.ledger import Authority, Ledger, open_ledger
 from probes.safety.ledger_file import LedgerFile
 from probes.safety.ledger_postgres import LedgerDatabase
 from probes.safety.permits import Permit
+from probes.safety.redact import Redactor
 from tests.postgres import PASSWORD, PostgresServer
 from tests.safety.budget import ENHANCE, TARGET, permit
 
@@ -287,6 +288,7 @@ class TestUrl:
             open_ledger(tmp_path, url)
         assert "cret" not in str(caught.value)
         assert caught.value.__cause__ is None
+        assert Redactor().text(str(caught.value)) == str(caught.value)  # our own help is not taken for a secret
 
     @pytest.mark.parametrize(
         "hosts", ["db.example", "[::1]:5433", "one.example:1,two.example:2", "%2Frun%2Fpostgresql", ""]
