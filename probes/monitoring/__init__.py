@@ -1,1 +1,0 @@
-"""Where metrics go: the samples, what carries them, and the services, one file each."""
