@@ -150,9 +150,7 @@ IDLE = (
         ({"covers": ["POST /api/v1/auth/logout"]}, False),
     ],
 )
-def test_a_limit_that_counts_no_call_of_any_check_is_refused(
-    tmp_path: Path, calls: dict[str, Any], idle: bool
-) -> None:
+def test_a_limit_that_counts_no_call_of_any_check_is_refused(tmp_path: Path, calls: dict[str, Any], idle: bool) -> None:
     checks = {
         "a": http("/api/v1/test"),
         "b": http("/api/v1/off", enabled=False),
