@@ -89,23 +89,21 @@ def test_each_thread_has_its_own(ledger: Ledger) -> None:
     assert ledger.pauses(TARGET) == []
 
 
-def test_a_child_does_not_touch_its_parents(ledger: Ledger, file: LedgerFile) -> None:
-    with file.reading() as (db, _):
-        child = os.fork()
-        if child == 0:
-            try:
-                os._exit(0 if ledger.pauses(TARGET) == [] else 1)
-            finally:
-                os._exit(2)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        assert db.execute("SELECT count(*) FROM pauses").fetchone() == (0,)
+def read_in_a_child(ledger: Ledger) -> int:
     child = os.fork()
     if child == 0:
         try:
             os._exit(0 if ledger.pauses(TARGET) == [] else 1)
         finally:
             os._exit(2)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_child_does_not_touch_its_parents(ledger: Ledger, file: LedgerFile) -> None:
+    with file.reading() as (db, _):
+        assert read_in_a_child(ledger) == 0
+        assert db.execute("SELECT count(*) FROM pauses").fetchone() == (0,)
+    assert read_in_a_child(ledger) == 0
     assert ledger.pauses(TARGET) == []
 
 
