@@ -7,12 +7,12 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import psutil
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no stubs
+from playwright.sync_api import Page, expect
 
 from probes.standin.process import StandIn
 from tests.e2e.harness import (
@@ -30,9 +30,6 @@ from tests.e2e.ui_harness import PASSWORD, Ui, chromium_page, ui_of
 from tests.fleet.harness import fleet_of, free_port, write_ledger
 from tests.waiting import until
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
 PASSING = 15_000  # milliseconds that a page may take to show something, beside other tests
 
 
@@ -42,7 +39,8 @@ def shown(page: Page, check: str) -> str:
 
 
 def wait_for(page: Page, text: str) -> None:
-    page.wait_for_function("text => document.body.innerText.includes(text)", arg=text, timeout=PASSING)
+    """Until a text shows, across a change of pages too: between two of them there is no body to ask."""
+    expect(page.locator("body")).to_contain_text(text, timeout=PASSING, use_inner_text=True)
 
 
 def serious_of(page: Page) -> list[str]:
@@ -59,7 +57,7 @@ def test_logged_in_one_runs_all_checks_and_pauses_by_keyboard(target: StandIn, l
     with chromium_page(viewport={"width": 1280, "height": 900}) as page:
         page.goto(f"{ui.url}/smoke")
         # with the first frame, not before
-        page.wait_for_function("() => document.activeElement.name === 'username'", timeout=PASSING)
+        expect(page.get_by_label("User name")).to_be_focused(timeout=PASSING)
         page.keyboard.type("smokeprobe")
         page.get_by_label("Password").fill(PASSWORD)
         page.keyboard.press("Enter")
@@ -78,13 +76,13 @@ def test_logged_in_one_runs_all_checks_and_pauses_by_keyboard(target: StandIn, l
         assert page.evaluate("document.activeElement.textContent") == "Resume probing"
         assert page.locator("h1").inner_text() == "Paused"
         page.keyboard.press("Space")
-        page.wait_for_function("() => !document.body.innerText.includes('another 1 h')", timeout=PASSING)
+        expect(page.locator("body")).not_to_contain_text("another 1 h", timeout=PASSING, use_inner_text=True)
         assert page.evaluate("document.activeElement.textContent") == "Pause probing"
 
         page.goto(ui.url)
         page.wait_for_url("**/smoke", timeout=PASSING)
         page.get_by_role("link", name="Locust").click()
-        page.wait_for_function("url => document.body.innerText.includes(url)", arg=target.url, timeout=PASSING)
+        wait_for(page, target.url)
         page.get_by_role("link", name="Smoke board").click()
         page.get_by_role("button", name="Log out").click()
         page.wait_for_url("**/login", timeout=PASSING)
@@ -204,10 +202,7 @@ def test_a_run_shows_at_once_and_which_checks_it_is_at(target: StandIn, ui: Ui) 
         assert page.locator("h1").inner_text() == "Running…"  # before the server has answered
         assert (button.inner_text(), button.get_attribute("aria-disabled")) == ("Running…", "true")
         assert page.evaluate("document.activeElement.textContent") == "Running…"
-        page.wait_for_function(
-            "() => [...document.querySelectorAll('article .doing')].some((each) => each.textContent === 'running…')",
-            timeout=PASSING,
-        )
+        expect(page.locator("article .doing", has_text="running…").first).to_be_visible(timeout=PASSING)
         assert "not run yet" not in page.locator("article", has_text="…").first.inner_text()
         calls = ui.count()
         button.press("Enter")  # changes nothing
