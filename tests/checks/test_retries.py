@@ -246,12 +246,13 @@ def test_a_round_trip_may_be_taken_off(tmp_path: Path) -> None:
         assert step.judged_ms == pytest.approx(step.phases.ttfb_ms - (step.phases.connect_ms if taken_off else 0))
 
 
-def test_each_check_has_cookies_of_its_own(tmp_path: Path) -> None:
+def test_each_check_has_cookies_and_connections_of_its_own(tmp_path: Path) -> None:
     with RawServer(always(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nContent-Length: 0\r\n\r\n")) as server:
         stage = Stage(tmp_path, server.url)
         stage.run(PAGE)
         stage.run(PAGE)
     assert not any(b"Cookie:" in request for request in server.requests)
+    assert (len(server.requests), server.connections) == (2, 2)
 
 
 def test_a_check_that_breaks_has_a_verdict_all_the_same(tmp_path: Path) -> None:

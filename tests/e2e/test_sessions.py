@@ -34,14 +34,25 @@ def seen(target: StandIn, path: str, times: int = 1) -> Callable[[], bool]:
     return lambda: sum(entry["path"] == path for entry in target.ledger()) >= times
 
 
-def test_a_locked_account_is_the_probes_trouble_and_is_tried_once(target: StandIn, runner: Runner) -> None:
+def two_logins(folder: Path) -> Path:
+    """A configuration in which two checks log in to one account."""
+    again = {"kind": "login", "attempts": 2, "timeout": "2s", "every": "5m"}
+    seldom = {"health": {"every": "1h"}}  # so that both logins fit under the ceiling
+    return write_config(folder / "two.yaml", {"checks": SHORT}, {"checks": {**seldom, "login-again": again}})
+
+
+def test_a_locked_account_is_the_probes_trouble_and_is_tried_once(
+    target: StandIn, runner: Runner, tmp_path: Path
+) -> None:
     target.lock("basic", 600)
 
-    ran = runner.run("--check", "login")
+    ran = runner.run("--check", "login", "--check", "login-again", config=two_logins(tmp_path))
 
     assert ran.code == 3, ran.story()
-    assert (ran.outcome("login"), ran.layer("login")) == ("error", "account")
-    assert "account locked until 20" in ran.reason("login")
+    told = {ran.reason(check).partition(" until 20")[0] for check in ("login", "login-again")}
+    locked = "log-in (account): no further login in this run: the account is locked or inactive"
+    assert {text.partition(" [")[0] for text in told} == {"log-in (account): account locked", locked}
+    assert ran.outcome("login") == ran.outcome("login-again") == "error"
     assert posts(target, LOGIN) == 1
 
 
@@ -58,11 +69,7 @@ def test_a_wrong_password_is_tried_once_in_the_whole_run(target: StandIn, runner
 def test_a_wrong_password_is_tried_once_by_two_checks_of_one_account(
     target: StandIn, runner: Runner, tmp_path: Path
 ) -> None:
-    again = {"kind": "login", "attempts": 2, "timeout": "2s", "every": "5m"}
-    seldom = {"health": {"every": "1h"}}  # so that both logins fit under the ceiling
-    config = write_config(tmp_path / "two.yaml", {"checks": SHORT}, {"checks": {**seldom, "login-again": again}})
-
-    ran = runner.run("--no-browser", config=config, env={"SMOKE_TEST_PASSWORD": "not-the-password"})
+    ran = runner.run("--no-browser", config=two_logins(tmp_path), env={"SMOKE_TEST_PASSWORD": "not-the-password"})
 
     assert ran.code == 1, ran.story()
     assert {ran.outcome("login"), ran.outcome("login-again")} == {"failed", "error"}
@@ -70,11 +77,17 @@ def test_a_wrong_password_is_tried_once_by_two_checks_of_one_account(
     assert posts(target, LOGIN) == 1
 
 
-def test_without_a_password_nothing_is_sent(target: StandIn, runner: Runner) -> None:
-    ran = runner.run(env={"SMOKE_TEST_PASSWORD": ""})
+def test_without_a_password_nothing_is_sent_and_each_report_says_so(
+    target: StandIn, runner: Runner, tmp_path: Path
+) -> None:
+    page, summary = tmp_path / "report.html", tmp_path / "summary.md"
 
-    assert ran.code == 2
-    assert "SMOKE_TEST_PASSWORD" in ran.stdout + ran.stderr
+    ran = runner.run("--html-file", str(page), env={"SMOKE_TEST_PASSWORD": "", "GITHUB_STEP_SUMMARY": str(summary)})
+
+    assert ran.code == ran.report["exit_code"] == 2
+    assert "SMOKE_TEST_PASSWORD" in ran.stderr
+    for written in ("".join(ran.report["notes"]), page.read_text(), summary.read_text().replace("&#95;", "_")):
+        assert "SMOKE_TEST_PASSWORD" in written.replace("\\", "")
     assert target.ledger() == []
 
 
