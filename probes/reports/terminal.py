@@ -75,9 +75,12 @@ class _Painter:
         if self._asked:
             yield self._table()
         for verdict in self._asked:
+            advised: set[str] = set()
             for outcome, reason in reasons(verdict):
                 if not reason.rule.startswith(LEFT_OUT):  # which is said below
-                    yield from self._reason(verdict, outcome, reason)
+                    told = advice(outcome, reason)
+                    yield from self._reason(verdict, outcome, reason, "" if told in advised else told)
+                    advised.add(told)
         yield ""
         yield self._facts()
         yield ""
@@ -124,7 +127,7 @@ class _Painter:
             self._text(milliseconds(step.limit_ms), style if over else "dim"),
         )
 
-    def _reason(self, verdict: Verdict, outcome: Outcome, reason: Reason) -> Iterator[RenderableType]:
+    def _reason(self, verdict: Verdict, outcome: Outcome, reason: Reason, told: str) -> Iterator[RenderableType]:
         yield ""
         yield self._text(
             f"{self._mark(outcome)} {verdict.check} {outcome}: {reason.step} ({reason.layer}): {reason.rule}",
@@ -138,7 +141,7 @@ class _Painter:
         lines += [f"{word} {value}" for word, value in ids if value]
         if verdict.screenshot and reason == verdict.reason:
             lines.append(f"screenshot {verdict.screenshot}")
-        lines.append(advice(outcome, reason))
+        lines.append(told)
         for line in filter(None, lines):
             yield Padding(self._text(line), (0, 0, 0, 4), expand=False)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from probes.model import Layer, Outcome, Verdict
-from probes.safety.guard import parse_url
+from probes.safety.guard import on_this_machine, parse_url
 
 STANDIN_PORT = 8089
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def notes_on(target: str, verdicts: Sequence[Verdict], of_pages: Mapping[str, int]) -> Iterator[str]:
@@ -17,12 +16,12 @@ def notes_on(target: str, verdicts: Sequence[Verdict], of_pages: Mapping[str, in
         what = ", ".join(f"{name} ({count} times)" if count > 1 else name for name, count in of_pages.items())
         yield f"The guard kept back what pages would have sent: {what}. That by itself fails no check."
     asked = [verdict for verdict in verdicts if not verdict.configured_out]
-    endpoint = parse_url(target)
-    if asked and all(map(_refused, asked)) and endpoint.host in LOOPBACK:
-        port = "" if endpoint.port == STANDIN_PORT else f" --port {endpoint.port}"
+    if asked and all(map(_refused, asked)) and on_this_machine(target):
+        port = parse_url(target).port
+        there = "" if port == STANDIN_PORT else f" --port {port}"
         yield (
-            f"Nothing listens at {target}. Start the stand-in there (smokeprobe standin{port}), or name your own site: "
-            "smokeprobe init --url URL."
+            f"Nothing listens at {target}. Start the stand-in there (smokeprobe standin{there}), or name your own "
+            "site: smokeprobe init --url URL."
         )
 
 
