@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import socket
@@ -402,16 +401,6 @@ def test_without_a_state_that_can_be_written_they_end_with_3(tmp_path: Path, com
     assert (ended.returncode, ended.stdout) == (3, "")
     assert len(ended.stderr.splitlines()) <= 2
     assert "Traceback" not in ended.stderr
-
-
-def test_a_pause_stops_a_run_before_it_sends_anything(tmp_path: Path) -> None:
-    with RawServer(always(OK)) as server:
-        (tmp_path / "c.yaml").write_text(starter_configuration(server.url))
-        assert smokeprobe("pause", cwd=tmp_path).returncode == 0
-        ended = spawned("run", "--config", "c.yaml", "--no-browser", "--json-file", "report.json", cwd=tmp_path)
-    assert (ended.returncode, server.connections) == (3, 0)
-    (check,) = json.loads((tmp_path / "report.json").read_text())["checks"]
-    assert check["outcome"] == "skipped"
 
 
 @pytest.mark.parametrize("name", ["does-not-exist", "health"])

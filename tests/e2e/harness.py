@@ -50,6 +50,9 @@ LOOSE: dict[str, Any] = {
 }
 """Limits of time that a machine busy with other tests does not break, and short waits between tries."""
 
+_END_S = 4.0
+"""What ending the browser may take after the report, on a machine that is busy with other tests."""
+
 _START_S = 10.0
 """What the interpreter may take beside the run itself, on a machine that is busy with other tests."""
 
@@ -63,6 +66,8 @@ class Ran:
     stderr: str
     wall_s: float
     json_file: Path
+    outlived_s: float
+    """How long the process was still there after its report."""
 
     @cached_property
     def report(self) -> dict[str, Any]:
@@ -178,7 +183,9 @@ class Running:
     def end(self, timeout_s: float = LONGEST_RUN_S + 20) -> Ran:
         """Wait for its end."""
         stdout, stderr = self.process.communicate(timeout=timeout_s)
-        return Ran(self.process.returncode, stdout, stderr, time.monotonic() - self._begun, self.json_file)
+        wall_s = time.monotonic() - self._begun
+        outlived_s = time.time() - self.json_file.stat().st_mtime if self.json_file.exists() else 0.0
+        return Ran(self.process.returncode, stdout, stderr, wall_s, self.json_file, outlived_s)
 
     def family(self) -> list[psutil.Process]:
         """The run's process and all that it has started."""
@@ -284,4 +291,5 @@ def expected_code(outcomes: list[str]) -> int:
 def assert_in_time(ran: Ran, bound_s: float = LONGEST_RUN_S) -> None:
     """The run ended within its bound, by its own account, and by the clock with what starting Python takes."""
     assert ran.report["duration_s"] <= bound_s, ran.story()
+    assert ran.outlived_s <= _END_S, ran.story()
     assert ran.wall_s <= bound_s + _START_S, ran.story()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from probes.standin.process import StandIn
@@ -144,6 +145,15 @@ def test_a_signal_ends_the_run_in_order(number: signal.Signals, moment: str, tar
     assert_left_nothing(target)
 
 
+def is_browser(process: psutil.Process) -> bool:
+    """Whether this is a Chromium, and not one of its own helpers."""
+    try:
+        line = process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+    return any(part.startswith("--remote-debugging") for part in line) and not any("--type=" in part for part in line)
+
+
 @pytest.mark.parametrize(
     ("path", "times"),
     [
@@ -154,13 +164,15 @@ def test_a_signal_ends_the_run_in_order(number: signal.Signals, moment: str, tar
 def test_a_signal_while_a_page_is_logged_in(path: str, times: int, target: StandIn, runner: Runner) -> None:
     target.set_faults("logout-slow")
 
-    with runner.started("--check", "login") as running:
+    with runner.started("--check", "login", "--check", "homepage") as running:
         assert until(seen(target, path, times), 20)
+        browsers = [each for each in running.family() if is_browser(each)]
         running.process.send_signal(signal.SIGTERM)
         ran = running.end(15)
         left = [each for each in running.family() if each.is_running()]
 
     assert ran.code == 143, ran.story()
+    assert len(browsers) == 1, "there is one browser for all pages"
     assert left == []
     assert until(lambda: set(target.state()["open_sessions"].values()) == {0}, 5), ran.story()
     assert_left_nothing(target)
