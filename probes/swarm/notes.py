@@ -19,9 +19,10 @@ def notes_on(target: str, verdicts: Sequence[Verdict], of_pages: Mapping[str, in
     if asked and all(map(_refused, asked)) and on_this_machine(target):
         port = parse_url(target).port
         there = "" if port == STANDIN_PORT else f" --port {port}"
+        # not by its name, which is its password too, and would be redacted
         yield (
-            f"Nothing listens at {target}. Start the stand-in there (smokeprobe standin{there}), or name your own "
-            "site: smokeprobe init --url URL."
+            f"Nothing listens at {target}. Start something to try it on (smokeprobe standin{there}), or name your own "
+            "site (smokeprobe init --url URL)."
         )
 
 

@@ -17,11 +17,11 @@ LEFT_OUT = Verdict("homepage", Outcome.SKIPPED, configured_out=True)
 @pytest.mark.parametrize(
     ("target", "verdicts", "said"),
     [
-        (TARGET, [REFUSED, LEFT_OUT], "Start the stand-in there (smokeprobe standin), or name"),
+        (TARGET, [REFUSED, LEFT_OUT], "Start something to try it on (smokeprobe standin), or name"),
         (
             "http://localhost:9",
             [REFUSED, REFUSED],
-            "Nothing listens at http://localhost:9. Start the stand-in",
+            "Nothing listens at http://localhost:9. Start something",
         ),
         ("http://localhost:9", [REFUSED], "(smokeprobe standin --port 9)"),
         (TARGET, [REFUSED, PASSED], ""),
