@@ -68,7 +68,7 @@ def test_a_port_that_nobody_listens_on(run_at: RunAt) -> None:
     assert "refused" in ran.reason("health")
     (note,) = ran.report["notes"]
     assert (
-        f"Nothing listens at http://127.0.0.1:{port}. Start something to try it on (smokeprobe standin --port" in note
+        f"Nothing listens at http://127.0.0.1:{port}. Start something to try it on (smokeprobe standin" in note
     )
 
 
