@@ -104,6 +104,7 @@ class Tools:
     screenshot_path: str = ""
     sleep: Callable[[float], None] = time.sleep
     see_out: SeeOut = _to_its_end
+    trying: Callable[[int], None] = lambda _number: None  # is told of each further try in place, by its number
 
 
 @dataclass(slots=True)
@@ -167,6 +168,8 @@ class Probe:
             # a slow answer is one too, so a try may take all the time; only a log-out that hangs leaves some to another
             timeout_s = deadline.remaining() / (repeats - len(tried) if request.cleanup else 1)
             if timeout_s > 0 or not tried:
+                if tried:
+                    self.tools.trying(len(tried) + 1)
                 tried.append(self._try(name, request, judge, within, timeout_s, heard))
             return tried[-1]
 

@@ -62,15 +62,15 @@ def test_no_standard_output_at_all(runner: Runner, closed: str) -> None:
 def test_on_a_terminal_a_run_shows_how_far_it_is(target: StandIn, runner: Runner) -> None:
     target.set_faults("first-503")
     leader, follower = os.openpty()
-    line, _ = runner.command("--no-browser", "--check", "enhancement")
+    line, _ = runner.command(*QUICK)
     env = {**runner.environment(), "TERM": "xterm", "COLUMNS": "90"}
     with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=follower, stderr=follower, env=env) as run:
         os.close(follower)
         shown = "".join(until_closed(leader))
     assert run.returncode == 0, shown
     frames = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
-    assert re.search(r"enhancement +running +\d", frames), frames
-    assert re.search(r"enhancement +running +attempt 2 +\d", frames), frames
+    assert re.search(r"api +running +\d", frames), frames
+    assert re.search(r"api +running +attempt 2 +\d", frames), frames
     assert frames.rstrip().endswith("left out"), frames
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
 
