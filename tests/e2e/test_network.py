@@ -67,9 +67,7 @@ def test_a_port_that_nobody_listens_on(run_at: RunAt) -> None:
     assert_all_failed(ran, "connect", CHECKS)
     assert "refused" in ran.reason("health")
     (note,) = ran.report["notes"]
-    assert (
-        f"Nothing listens at http://127.0.0.1:{port}. Start something to try it on (smokeprobe standin" in note
-    )
+    assert f"Nothing listens at http://127.0.0.1:{port}. Start something to try it on (smokeprobe standin" in note
 
 
 @contextmanager
