@@ -21,6 +21,7 @@ from probes.swarm.grants import LedgerGrants
 from probes.swarm.link import MasterLinks
 from probes.swarm.link_session import Received
 from probes.swarm.open_port import guard_master
+from probes.swarm.reporting import reporter_of, tell_health
 from probes.swarm.results import Results
 from probes.swarm.schedule import Schedule
 from probes.swarm.statistics import forget_old
@@ -80,7 +81,8 @@ class MasterSession:
         self.checks = tuple(dict.fromkeys(name for each in regions.values() for name in each.ever_planned))
         self._links = MasterLinks(key, self._send)
         self._grants = LedgerGrants(regions)
-        self.results = Results(self.equipment, self.checks)
+        self._reporter = reporter_of(self.equipment, "master", "fleet", lambda: True)
+        self.results = Results(self.equipment, self.checks, self._reporter)
         self._ticks = Ticks(self._links.post, self._grants, self.results.not_judged)
         self._schedule = Schedule()
         self._environment: Environment | None = None
@@ -106,11 +108,15 @@ class MasterSession:
         for region, equipment in self._regions.items():
             self._plan(region, equipment)
         if self._status_port:
-            self._server = serve_status(Status(self.snapshot, self._turned_s), "127.0.0.1", self._status_port)
+            shelf = self._reporter.shelf() if self._reporter is not None else None
+            self._server = serve_status(Status(self.snapshot, self._turned_s, shelf), "127.0.0.1", self._status_port)
         self._greenlets = [
             gevent.spawn(self._for_ever, self._turn, TURN_S),
             gevent.spawn(self._for_ever, self._keep_users, 1.0),
         ]
+        if self._reporter is not None:
+            self._reporter.start()
+            self._greenlets.append(gevent.spawn(tell_health, self._reporter, self.snapshot))
         self.results.history.begin()
         log.info("master of %s, share %s", self._names, self.equipment.options.share)
 
@@ -138,7 +144,11 @@ class MasterSession:
             gevent.sleep(TURN_S)
         gevent.killall(self._greenlets, block=False)
         self._deaf = True
-        self.results.history.close(max(LEAST_TO_WRITE_S, ends - boot_clock()))
+        left_s = max(LEAST_TO_WRITE_S, ends - boot_clock())
+        closing = gevent.spawn(self._reporter.close, left_s) if self._reporter is not None else None
+        self.results.history.close(left_s)
+        if closing is not None:
+            closing.join()
         self._runner.clients.clear()  # Locust would tell them to quit
         if self._server is not None:
             self._server.stop(timeout=0.5)
@@ -148,7 +158,7 @@ class MasterSession:
         """All that a master knows."""
         now = boot_clock()
         paused, limits = self._grants.paused(), self._grants.limits_used()
-        ledger, history = self._grants.trouble, self.results.history
+        ledger, history, reporter = self._grants.trouble, self.results.history, self._reporter
         return {
             "region": self._names,
             "target": self.equipment.target,
@@ -172,7 +182,9 @@ class MasterSession:
             "rejected": {client: dict(reasons) for client, reasons in self._links.rejected.items()},
             "limits": limits,
             "paused": paused.message if paused else "",
-            "trouble": " ".join(filter(None, (ledger, history.trouble))),
+            "trouble": " ".join(
+                filter(None, (ledger, history.trouble, *(reporter.troubles() if reporter is not None else ())))
+            ),
             "own_health": {
                 "turned_s": round(self._turned_s(), 3),
                 "unacknowledged": self._links.unacknowledged,
@@ -181,6 +193,7 @@ class MasterSession:
                 "ledger": ledger,
                 "store": history.trouble,
             },
+            "sinks": reporter.sinks() if reporter is not None else {},
         }
 
     def _turned_s(self) -> float:
