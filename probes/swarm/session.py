@@ -214,7 +214,7 @@ class SmokeSession:
     def _nothing_under_way(self) -> bool:
         """Whether sending counts into no check's time. A run that ends by itself sends at its end."""
         waits = self.once and not self.stay
-        return not waits and (self._conductor is None or self._conductor.under_way == 0)
+        return not waits and (self._conductor is None or not self._conductor.under_way)
 
     def _on_request(self, request_type: str, context: Mapping[str, Any], **_: Any) -> None:
         """Listener's work at each of Locust's requests, which are our steps."""
