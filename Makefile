@@ -2,7 +2,7 @@ BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links
 LINTS := lint-ruff lint-format lint-types lint-imports lint-deps lint-shell
 # Debian packages that the slow tests and the fleet's stand on
-TEST_TOOLS := nginx-light iproute2 faketime postgresql systemd
+TEST_TOOLS := nginx-light iproute2 faketime postgresql systemd prometheus prometheus-pushgateway
 
 .PHONY: help setup test smoke test-fleet slow test-tools lint $(LINTS) format lock build clean
 
