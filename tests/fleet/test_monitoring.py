@@ -81,7 +81,6 @@ def test_occasions_that_come_to_nothing_are_blind(fleet: Fleet, datadog: Datadog
     assert master.stop() == 0
 
 
-@pytest.mark.slow
 def test_prometheus_scrapes_a_master(fleet: Fleet, tmp_path: Path) -> None:
     fleet.master(env={"SMOKEPROBE_MONITORING": "prometheus"})
     fleet.worker("w1")

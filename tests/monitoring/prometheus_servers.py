@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +44,7 @@ def prometheus(folder: Path, *targets: str) -> Iterator[str]:
 
 def asked(url: str, query: str) -> dict[str, float]:
     """What Prometheus says now: values by the check of their series."""
-    answer: dict[str, Any] = json.loads(get(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query})}"))
+    answer: dict[str, Any] = requests.get(f"{url}/api/v1/query", params={"query": query}, timeout=30).json()
     return {found["metric"].get("check", ""): float(found["value"][1]) for found in answer["data"]["result"]}
 
 
