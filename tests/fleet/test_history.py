@@ -201,7 +201,6 @@ def test_a_verdict_says_whether_its_region_is_verified(target: StandIn, tmp_path
         assert until(lambda: {row["verified"] for row in runs_of(history(fleet))} == {0, 1}), fleet.story()
 
 
-@pytest.mark.slow
 def test_two_masters_on_one_database(postgres: PostgresServer, target: StandIn, tmp_path: Path) -> None:
     """Each with a worker; the database is away for a while, and comes back."""
     database = LedgerDatabase(postgres.url)
