@@ -31,9 +31,8 @@ MASTER = "master"
 
 
 @pytest.fixture
-def target() -> Iterator[StandIn]:
-    with StandIn("design") as running:
-        yield running
+def target(design: StandIn) -> StandIn:
+    return design
 
 
 @pytest.fixture

@@ -91,7 +91,8 @@ def cut_off(world: World, region: Region) -> None:
     region.place.link("down")
     assert until(lambda: region.cell("health")["outcome"] == "failed", 30), world.story()
     others = [each for each in world.regions if each is not region]
-    assert all(passes(each) for each in others), world.story()
+    assert "failed" not in {run["outcome"] for each in others for run in each.cell("health")["runs"]}, world.story()
+    assert until(lambda: all(passes(each) for each in others), 20), world.story()  # all are on one busy machine
     region.place.link("up")
     assert until(lambda: passes(region), 30), world.story()
 

@@ -45,8 +45,8 @@ SENSELESS = [
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    with StandIn() as target, fleet_of(target, tmp_path) as running:
+def fleet(design: StandIn, tmp_path: Path) -> Iterator[Fleet]:
+    with fleet_of(design, tmp_path) as running:
         yield running
 
 
