@@ -49,6 +49,7 @@ def test_what_the_health_check_says(name: str, design: StandIn, stage: Stage) ->
     assert len(design.ledger()) <= stage.usage.sent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_HOMEPAGE)
 def test_what_the_homepage_check_says(name: str, design: StandIn, browser: Browser, tmp_path: Path) -> None:
     stage = Stage(tmp_path, design.url, browser=browser)

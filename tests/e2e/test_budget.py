@@ -67,7 +67,7 @@ def test_run_after_run_until_there_is_no_budget(target: StandIn, runner: Runner,
     config = write_config(tmp_path / "short.yaml", {"run": {"timeout": "12s"}, "checks": SHORT})
 
     with ThreadPoolExecutor(4) as pool:
-        runs = [pool.submit(runner.run, "--no-browser", "--check", "api", state=state, config=config) for _ in range(8)]
+        runs = [pool.submit(runner.run, "--no-browser", "--check", "api", state=state, config=config) for _ in range(6)]
         ran = [one.result() for one in runs]
 
     codes = [one.code for one in ran]

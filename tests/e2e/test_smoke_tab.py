@@ -194,7 +194,9 @@ def test_a_master_that_has_a_web_ui_shows_its_workers_and_whom_it_rejects(target
 
 def test_a_run_shows_at_once_and_which_checks_it_is_at(target: StandIn, runner: Runner, tmp_path: Path) -> None:
     target.set_faults("hang-health")
-    lasting = write_config(tmp_path / "lasting.yaml", HTTP_ONLY, {"checks": {"health": {"timeout": "8s"}}})
+    lasting = write_config(
+        tmp_path / "lasting.yaml", HTTP_ONLY, {"run": {"timeout": "15s"}, "checks": {"health": {"timeout": "8s"}}}
+    )
     with ui_of(runner, lasting, "--no-browser") as ui, chromium_page() as page:
         page.goto(f"{ui.url}/smoke")
         wait_for(page, "not run yet")

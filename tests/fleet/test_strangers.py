@@ -91,7 +91,8 @@ def test_nothing_that_a_stranger_sends_stops_a_fleet(fleet: Fleet) -> None:
     fleet.worker("two")  # and others can still join
     assert until(lambda: fleet.workers() == 2), fleet.story()
     assert "Traceback" not in master.text()
-    assert len(master.text().splitlines()) < 60, master.text()
+    said = [line for line in master.text().splitlines() if " probes.swarm.results: " not in line]
+    assert len(said) < 60, master.text()  # however often it was told nonsense
 
 
 def test_a_crowd_that_comes_does_not_deafen_a_master(fleet: Fleet) -> None:

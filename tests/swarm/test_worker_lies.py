@@ -112,8 +112,7 @@ def test_a_turn_that_breaks_is_said_and_is_not_the_last(tmp_path: Path) -> None:
 def test_who_is_gone_is_forgotten_and_welcome_again(tmp_path: Path) -> None:
     """Workers come and go all day, and nothing is said for ever to those that are gone."""
     gone = ("patience", 0.3), ("turns", 6)
-    found, _ = play(tmp_path, *gone)
-    assert (found["workers"], found["remembered"]) == (0, [0, 0])
     back: tuple[Said, ...] = ("patience", 60.0), ("alive", {}), ("turns", 25), ("join", JOIN)
-    found, _ = play(tmp_path, *gone, *back, *ASKED, verdict())
+    (lost, found), _ = plays(tmp_path, [gone, (*gone, *back, *ASKED, verdict())])
+    assert (lost["workers"], lost["remembered"]) == (0, [0, 0])
     assert (found["workers"], found["remembered"], found["cells"]["site"]) == (1, [1, 1], ["passed", ""])
