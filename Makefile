@@ -68,7 +68,7 @@ lint-shell:
 
 # That all tests can be collected. What pytest makes of their files is kept: each of its processes would make it anew.
 lint-tests:
-	$(BIN)/pytest -q --collect-only -n 0 >/dev/null
+	@said=$$($(BIN)/pytest -q --collect-only -n 0 2>&1) || { printf '%s\n' "$$said" | tail -40; exit 1; }
 
 format: setup ## mend what ruff can mend
 	$(BIN)/ruff check --quiet --fix && $(BIN)/ruff format --quiet
