@@ -141,7 +141,7 @@ def test_a_pause_by_hand_during_a_run_lets_it_log_out(target: StandIn, runner: R
     target.set_faults("logout-slow")
     with runner.started("--check", "login", state=state) as running:
         assert until(lambda: any(entry["path"] == "/api/v1/auth/logout" for entry in target.ledger()))
-        command("pause", state=state)
+        open_ledger(state).pause(None, None, "by hand", "hand")  # at once: a command's process may start too late
         ran = running.end()
 
     assert ran.code == 3, ran.story()
