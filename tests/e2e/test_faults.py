@@ -270,7 +270,6 @@ def test_the_targets_owner_stops_all_checks(target: StandIn, runner: Runner) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", sorted(PATIENT))
 def test_what_a_browser_waits_for(name: str, target: StandIn, runner: Runner, tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.yaml", {"checks": {"homepage": {"within": "3s"}}})

@@ -146,7 +146,6 @@ def test_stop_cuts_a_run_off_and_the_next_start_is_a_new_run(target: StandIn, ui
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_all_checks_with_a_browser_run_again_and_leave_nothing(target: StandIn, runner: Runner, tmp_path: Path) -> None:
     with ui_of(runner, write_config(tmp_path / "all.yaml")) as ui:
         ui.run_all()

@@ -15,7 +15,7 @@ import zmq
 from probes.standin.process import StandIn
 from tests.fleet.harness import Fleet, fleet_of, until
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
 
 LOCUST = version("locust")
 NOT_MESSAGES = [
