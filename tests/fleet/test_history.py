@@ -25,15 +25,14 @@ from probes.standin.process import StandIn
 from tests.fleet.harness import Fleet, fill_ledger, fleet_of, until
 from tests.postgres import PASSWORD, PostgresServer
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
 
 MASTER = "master"
 
 
 @pytest.fixture
-def target() -> Iterator[StandIn]:
-    with StandIn("design") as running:
-        yield running
+def target(design: StandIn) -> StandIn:
+    return design
 
 
 @pytest.fixture
@@ -219,12 +218,12 @@ def test_two_masters_on_one_database(postgres: PostgresServer, target: StandIn, 
             fleet.env |= {DATABASE_URL: postgres.url}
             fleet.master()
             fleet.worker("one")
-        assert until(lambda: all(has_passed(fleet) for fleet in both), 40), first.story() + second.story()
+        assert until(lambda: all(has_passed(fleet) for fleet in both)), first.story() + second.story()
         postgres.kill()
         time.sleep(4)
         assert all("PostgreSQL" in fleet.board()["own_health"]["store"] for fleet in both), first.story()
         postgres.start()
-        assert until(lambda: not any(fleet.board()["trouble"] for fleet in both), 30), first.story() + second.story()
+        assert until(lambda: not any(fleet.board()["trouble"] for fleet in both)), first.story() + second.story()
         before = len(runs_of(rows()))
         assert until(lambda: len(runs_of(rows())) > before + 1, 40), first.story() + second.story()
         for fleet in both:
