@@ -1,8 +1,15 @@
 BIN := .venv/bin
+# Tests wait more than they work: three of them for two processors, and of those that wait for whole fleets four.
+CORES := $(shell nproc)
+PYTEST := $(BIN)/pytest -q --dist worksteal
+BUSY := -n $(shell expr $(CORES) \* 3 / 2)
+WAITING := -n $(shell expr $(CORES) \* 2)
+# They start thousands of processes, so what Python compiles is kept, whatever the environment says of that.
+unexport PYTHONDONTWRITEBYTECODE
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links
-LINTS := lint-ruff lint-format lint-types lint-imports lint-deps lint-shell
+LINTS := lint-ruff lint-format lint-types lint-imports lint-deps lint-shell lint-tests
 # Debian packages that the slow tests and the fleet's stand on
-TEST_TOOLS := nginx-light iproute2 faketime postgresql systemd
+TEST_TOOLS := nginx-light iproute2 faketime postgresql systemd prometheus prometheus-pushgateway
 
 .PHONY: help setup test smoke test-fleet slow test-tools lint $(LINTS) format lock build clean
 
@@ -13,7 +20,7 @@ setup: ## everything that the other targets need, in .venv; costs nothing the se
 	@deploy/setup.sh
 
 test: lint ## lints, types, import rules, and all tests but the slow ones and the fleet's
-	$(BIN)/pytest -q -n auto -m "not slow and not fleet"
+	$(PYTEST) $(BUSY) -m "not slow and not fleet"
 
 smoke: setup ## all checks, with a real browser, against the stand-in; what it leaves is removed, unless it fails
 	@state=$$(mktemp -d) && \
@@ -21,10 +28,10 @@ smoke: setup ## all checks, with a real browser, against the stand-in; what it l
 	&& rm -rf "$$state"; } || { code=$$?; echo "state and report are kept in $$state"; exit $$code; }
 
 test-fleet: setup ## masters and workers as real processes, three regions in networks of their own; root and test-tools needed
-	$(BIN)/pytest -q -n auto -m fleet
+	$(PYTEST) $(WAITING) -m fleet
 
 slow: setup ## the slow tests; root and test-tools needed
-	$(BIN)/pytest -q -n auto -m slow
+	$(PYTEST) $(WAITING) -m slow
 
 test-tools: ## what the slow tests and the fleet's need of Debian; installed when root
 	@dpkg -s $(TEST_TOOLS) >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends $(TEST_TOOLS); }
@@ -58,6 +65,10 @@ lint-deps:
 lint-shell:
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; [ "$$(uname -m)" = x86_64 ] || command -v shellcheck || { echo "no shellcheck for this processor" && exit; }; \
 	shellcheck deploy/*.sh .ci/run
+
+# That all tests can be collected. What pytest makes of their files is kept: each of its processes would make it anew.
+lint-tests:
+	@said=$$($(BIN)/pytest -q --collect-only -n 0 2>&1) || { printf '%s\n' "$$said" | tail -40; exit 1; }
 
 format: setup ## mend what ruff can mend
 	$(BIN)/ruff check --quiet --fix && $(BIN)/ruff format --quiet

@@ -43,6 +43,9 @@ app = typer.Typer(
     },
 )
 
+monitoring = typer.Typer(cls=QuietHelp, no_args_is_help=True, help="Try the monitoring services.")
+app.add_typer(monitoring, name="monitoring")
+
 USAGE = 2
 
 
@@ -250,6 +253,18 @@ def doctor(
 
     options = RunOptions(env=env, config=config, target_url=target_url, region=region, state_dir=state_dir)
     _say_errors(lambda: sys.exit(examine(options)))
+
+
+@monitoring.command("send-test")
+def send_test(env: Env = "local", config: Config = "", region: Region = "local") -> None:
+    """Send one marked sample to each monitoring service of an environment, and say what became of it.
+
+    Nothing is asked of the target. Exit code 1 where a service did not take it.
+    """
+    from probes.send_test import send_tests
+
+    options = RunOptions(env=env, config=config, region=region)
+    _say_errors(lambda: sys.exit(send_tests(options)))
 
 
 @app.command()

@@ -24,6 +24,7 @@ from probes.accounts import account_secrets, edge_header
 from probes.checks.registry import build_checks, load_settings
 from probes.clients.chromium import ChromiumMissingError, find_chromium, sandbox_available
 from probes.config.models import Settings
+from probes.config.monitoring import CREDENTIALS, FILE, chosen, load_integration
 from probes.errors import ConfigError, SmokeprobeError
 from probes.model import LOCAL
 from probes.options import RunOptions, resume_command
@@ -75,6 +76,7 @@ def _diagnoses(options: RunOptions) -> Iterator[Diagnosis]:
         return
     yield from _configuration(options, settings)
     yield from _region(options, settings)
+    yield from _monitoring(options, settings)
     yield _reachable(settings)
 
 
@@ -150,6 +152,23 @@ def _region(options: RunOptions, settings: Settings) -> Iterator[Diagnosis]:
     else:
         mend = f"run it there, or name what proves it: region_proofs: {{ {region.name}: {{ env: VARIABLE }} }}"
         yield Diagnosis(name, "note", f"unverified: {region.by}", mend)
+
+
+def _monitoring(options: RunOptions, settings: Settings) -> Iterator[Diagnosis]:
+    """Which services a run of this environment would tell."""
+    try:
+        integration = load_integration(options.source.path.parent / FILE)
+        used = chosen(integration, settings.env, "run", os.environ)
+    except ConfigError as problem:
+        yield Diagnosis("monitoring", "problem", str(problem), "smokeprobe validate")
+        return
+    for name, variables in CREDENTIALS.items():
+        of_it = integration.of(name)
+        if name in used:
+            yield Diagnosis(f"monitoring {name}", "ok", "is told of each run; try it: smokeprobe monitoring send-test")
+        elif of_it is not None and settings.env in of_it.environments:
+            detail = f"is not told of a run: the environment has none of {', '.join(variables)}"
+            yield Diagnosis(f"monitoring {name}", "note", detail)
 
 
 def _reachable(settings: Settings) -> Diagnosis:

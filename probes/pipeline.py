@@ -164,6 +164,13 @@ class Pipeline:
         )
         return self._redactor.report(report)
 
+    def with_sinks(
+        self, report: RunReport, sinks: Mapping[str, Mapping[str, int]], troubles: tuple[str, ...]
+    ) -> RunReport:
+        """The report with what the monitoring services have taken, and what is wrong with them."""
+        notes = tuple(self._redactor.text(trouble) for trouble in troubles)
+        return replace(report, sinks=sinks, notes=(*report.notes, *notes))
+
 
 def publish(
     report: RunReport,

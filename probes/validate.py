@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from probes.checks.registry import build_checks, load_timetable
+from probes.config.monitoring import FILE, load_integration
 from probes.config.units import show_duration
 from probes.errors import ConfigError
 from probes.options import RunOptions
@@ -13,8 +14,12 @@ from probes.plan import LimitPlan, Plan, make_plan, problems_of, worst_of
 
 
 def validate_plan(options: RunOptions) -> Plan:
-    """The worst plan of a configuration that is right and fits, over all overrides. Raises ConfigError otherwise."""
+    """The worst plan of a configuration that is right and fits, over all overrides. Raises ConfigError otherwise.
+
+    What stands beside it for the monitoring services is looked at too.
+    """
     source = options.source
+    load_integration(source.path.parent / FILE)
     problems: list[str] = []
     plans: list[Plan] = []
     for name, settings in load_timetable(source).everywhere():

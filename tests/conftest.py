@@ -1,9 +1,14 @@
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from probes.standin.process import StandIn
 from tests.postgres import PostgresServer, running_postgres
+
+# Under nohup or behind a shell's & they are ignored, and so they would be by all that the tests start and send them to.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 
 from probes.checks.registry import load_settings
 from probes.cli import app
-from probes.config.load import Source, shipped
+from probes.config.load import Source, environments, shipped
 from probes.errors import ConfigError
 from probes.options import ENVIRONMENT, RunOptions, check_names
 from probes.safety.ledger import open_ledger
@@ -202,9 +203,24 @@ def test_a_password_in_a_url_is_not_repeated() -> None:
 # --- validate ---
 
 
-@pytest.mark.parametrize("path", sorted(shipped("config").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_configuration_is_valid_by_its_name(tmp_path: Path, path: Path) -> None:
-    ended = smokeprobe("validate", "--env", path.stem, cwd=tmp_path)
+def test_what_holds_for_all_environments_is_none_itself(tmp_path: Path) -> None:
+    ended = smokeprobe("validate", "--env", "monitoring-integration", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "shipped are gateway, local, production, staging" in ended.stderr
+
+
+def test_a_mistake_of_what_stands_beside_a_configuration_is_found(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    shutil.copy(shipped("config") / "local.yaml", tmp_path / "config")
+    (tmp_path / "config" / "monitoring-integration.yaml").write_text("services: { datdog: {} }")
+    ended = smokeprobe("validate", "--env", "local", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "config/monitoring-integration.yaml:1: services.datdog: unknown key; did you mean datadog?" in ended.stderr
+
+
+@pytest.mark.parametrize("env", environments())
+def test_every_shipped_configuration_is_valid_by_its_name(tmp_path: Path, env: str) -> None:
+    ended = smokeprobe("validate", "--env", env, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "Worst case of requests, retries and schedules included" in ended.stdout
     assert re.search(r"about [\d,]+ requests, [\d,.]+ MiB, [\d,]+\s+logins", ended.stdout)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from probes.checks.registry import build_checks, load_settings
-from probes.config.load import Source, shipped
+from probes.config.load import Source, environments, shipped
 from probes.errors import ConfigError
 from probes.options import RunOptions
 from probes.plan import Plan, make_plan, problems_of
@@ -468,7 +468,7 @@ def test_the_plan_shows_the_control(tmp_path: Path) -> None:
     assert [cell.strip() for cell in line.split("│")[2:6]] == ["100 per 60 s", "9", "1 (1.0 %)", "1 (1.0 %)"]
 
 
-@pytest.mark.parametrize("path", sorted(shipped("config").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [shipped("config") / f"{env}.yaml" for env in environments()], ids=environments())
 def test_every_shipped_configuration_fits_under_its_ceilings(path: Path) -> None:
     for region in ("local", *load_settings(Source(path)).regions):
         plan = validate_plan(RunOptions(config=str(path), region=region))

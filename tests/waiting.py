@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 
-def until(holds: Callable[[], object], timeout_s: float = 30.0) -> bool:
-    """Poll until something holds; whether it came to that."""
+def until(holds: Callable[[], object], timeout_s: float = 60.0) -> bool:
+    """Poll until something holds; whether it came to that. A busy machine may take long to start what is waited for."""
     ends = time.monotonic() + timeout_s
     while not holds():
         if time.monotonic() > ends:

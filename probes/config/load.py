@@ -19,6 +19,9 @@ from probes.errors import ConfigError
 
 Kinds = Mapping[str, type[CheckOptions]]
 KindsFor = Callable[[tuple[Path, ...]], Kinds]
+OF_ALL_ENVIRONMENTS = frozenset({"monitoring-integration"})
+"""Files that stand beside those of the environments, and are none."""
+
 _A_DAY = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
 
@@ -46,10 +49,14 @@ def config_path(env: str, config: str) -> Path:
     if config:
         return Path(config)
     here, travelling = Path("config") / f"{env}.yaml", shipped("config") / f"{env}.yaml"
-    if here.exists() or travelling.exists():
+    if env not in OF_ALL_ENVIRONMENTS and (here.exists() or travelling.exists()):
         return here if here.exists() else travelling
-    known = ", ".join(sorted(file.stem for file in shipped("config").glob("*.yaml")))
-    raise ConfigError(f"There is no environment {env!r}: no {here} here, and shipped are {known}.")
+    raise ConfigError(f"There is no environment {env!r}: no {here} here, and shipped are {', '.join(environments())}.")
+
+
+def environments() -> list[str]:
+    """The environments that travel with the project."""
+    return sorted(file.stem for file in shipped("config").glob("*.yaml") if file.stem not in OF_ALL_ENVIRONMENTS)
 
 
 class Timetable:

@@ -104,6 +104,7 @@ class Snapshot(TypedDict):
     paused: str
     trouble: str
     own_health: OwnHealth
+    sinks: dict[str, dict[str, int]]  # of each monitoring service: samples sent, spooled, dropped
 
 
 def limit_seen(use: LimitUse) -> LimitSeen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from probes.pipeline import decode, presentable
 from probes.safety.permits import boot_clock
@@ -16,6 +16,9 @@ from probes.swarm.equipment import Equipment
 from probes.swarm.history import History
 from probes.swarm.link import LONGEST_NAME
 from probes.swarm.ticks import NoData, Tick
+
+if TYPE_CHECKING:
+    from probes.monitoring.reporter import Reporter
 
 HEARD_KEPT = 4096
 """Of so many permits it is remembered that their verdict was counted; of all, by the store."""
@@ -29,8 +32,9 @@ log = logging.getLogger(__name__)
 class Results:
     """All that is known of the target, and was; `checks` are all that there ever are."""
 
-    def __init__(self, equipment: Equipment, checks: tuple[str, ...]) -> None:
+    def __init__(self, equipment: Equipment, checks: tuple[str, ...], reporter: Reporter | None = None) -> None:
         self.checks = checks
+        self._reporter = reporter
         self.board = Board()
         options = equipment.options
         self.history = History(open_store(options.state, options.database_url, equipment.target), self._remembered)
@@ -69,6 +73,10 @@ class Results:
         self._hear(permit)
         self.board.judged(region, verdict, boot_clock(), verified=verified, id_=permit)
         self.history.judged(verdict, permit, region=region, verified=verified, worker=client[:LONGEST_NAME])
+        if self._reporter is not None:
+            self._reporter.judged(region, verdict)
+            for step in verdict.steps:
+                self._reporter.requested(region, verdict.check, step)
         log.info("%s %s: %s %s", region, verdict.check, verdict.outcome, verdict.reason or "")
 
     def not_judged(self, nothing: NoData) -> None:
@@ -76,6 +84,8 @@ class Results:
         why = self._redactor.text(f"{nothing.why}: {nothing.detail}" if nothing.detail else nothing.why)
         self.board.not_judged(nothing.region, nothing.check, why)
         self.history.not_judged(nothing.region, nothing.check, why)
+        if self._reporter is not None:
+            self._reporter.not_judged(nothing.region, nothing.check)
         log.warning("%s %s: no data, %s", nothing.region, nothing.check, why)
 
     def quorums(self) -> list[QuorumSeen]:

@@ -28,6 +28,7 @@ from probes.swarm.dispatcher import OneUserPerCheck
 from probes.swarm.equipment import Equipment
 from probes.swarm.notes import notes_on
 from probes.swarm.prewarm import IDLE_S, start_browser
+from probes.swarm.reporting import reporter_of
 from probes.swarm.signals import remembered, stopping_signals
 from probes.swarm.unjudged import unjudged
 
@@ -66,6 +67,7 @@ class SmokeSession:
         self._started_at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         self._conductor: Conductor | None = None
         self._environment: Environment | None = None
+        self._reporter = reporter_of(equipment, "run", self._mode, self._nothing_under_way)
         self._region: gevent.Greenlet[..., VerifiedRegion] | None = None
         self._signal = 0
         self._timer: gevent.Greenlet[..., None] | None = None
@@ -89,6 +91,9 @@ class SmokeSession:
         self._progress.__enter__()
         self._leave_out(environment)
         self._greenlets += [gevent.spawn(self._tick), gevent.spawn(self._conductor.heed_pauses)]
+        if self._reporter is not None:
+            self._reporter.start()
+            environment.events.request.add_listener(self._on_request)
         if self.once:
             environment.events.test_start.add_listener(self._on_start)
         if self.stay:
@@ -140,6 +145,7 @@ class SmokeSession:
             "limits": self._limits,
             "paused": paused.message if paused else "",
             "trouble": desk.trouble,
+            "sinks": self._reporter.sinks() if self._reporter is not None else {},
             "own_health": {
                 "turned_s": 0.0, "unacknowledged": 0, "unwritten": 0, "lost": 0, "ledger": desk.trouble, "store": "",
             },
@@ -164,8 +170,10 @@ class SmokeSession:
         gevent.killall(self._greenlets, block=False)
         conductor.dismiss_browser()
         self._progress.__exit__(None, None, None)
-        report = self._pipeline.report(self._facts(conductor), allow_degraded=self.equipment.options.allow_degraded)
         options = self.equipment.options
+        report = self._pipeline.report(self._facts(conductor), allow_degraded=options.allow_degraded)
+        if self._reporter is not None:
+            report = self._pipeline.with_sinks(report, *self._reporter.last_words(report))
         readers = Readers(options.json_file, options.junit_file, options.html_file)
         environment.process_exit_code = publish(report, readers, self._console, self._commands).exit_code
         sys.stdout.flush()
@@ -199,8 +207,26 @@ class SmokeSession:
         if self.once and not self._pipeline.missing:
             self._run_is_over(environment)
 
+    @property
+    def _mode(self) -> str:
+        if self.stay:
+            return "ui"
+        return "run" if self.once else "continuous"
+
+    def _nothing_under_way(self) -> bool:
+        """Whether sending counts into no check's time. A run that ends by itself sends at its end."""
+        waits = self.once and not self.stay
+        return not waits and (self._conductor is None or not self._conductor.under_way)
+
+    def _on_request(self, request_type: str, context: Mapping[str, Any], **_: Any) -> None:
+        """Listener's work at each of Locust's requests, which are our steps."""
+        if self._reporter is not None and "step" in context:
+            self._reporter.requested(self.equipment.options.region, request_type, context["step"])
+
     def _accept(self, verdict: Verdict) -> None:
         clean = self._pipeline.accept(verdict)
+        if self._reporter is not None:
+            self._reporter.judged(self.equipment.options.region, clean)
         if not clean.configured_out:
             verified = bool(self._region and self._region.value and self._region.value.verified)
             self.board.judged(self.equipment.options.region, clean, boot_clock(), verified=verified)

@@ -20,6 +20,7 @@ from probes.swarm.board import Snapshot
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+    from prometheus_client.registry import Collector
 
 STUCK_S = 5.0
 """A loop that has not turned for so long is stuck: it turns several times a second."""
@@ -30,10 +31,14 @@ OUTCOMES = ("passed", "degraded", "failed", "throttled", "error", "skipped", "no
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is shown. `snapshot` gives all of it as JSON-able values, `turned_s` the age of the loop's last turn."""
+    """What is shown. `snapshot` gives all of it as JSON-able values, `turned_s` the age of the loop's last turn.
+
+    `shelf` has more for `/metrics`: the samples of the checks.
+    """
 
     snapshot: Callable[[], Snapshot]
     turned_s: Callable[[], float]
+    shelf: Collector | None = None
 
 
 def serve_status(status: Status, host: str, port: int) -> WSGIServer:
@@ -68,7 +73,10 @@ def _app(status: Status) -> Flask:
     def metrics() -> Response:
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-        return Response(generate_latest(_registry(status.snapshot())), content_type=CONTENT_TYPE_LATEST)
+        registry = _registry(status.snapshot())
+        if status.shelf is not None:
+            registry.register(status.shelf)
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
     for path, view in (("/healthz", healthz), ("/readyz", readyz), ("/board", board), ("/metrics", metrics)):
         app.add_url_rule(path, path[1:], view)
@@ -110,6 +118,10 @@ def _registry(found: Snapshot) -> CollectorRegistry:
     trouble = gauge("trouble", "1 while something is wrong with it", "of")
     trouble.labels("ledger").set(float(bool(own["ledger"])))
     trouble.labels("history").set(float(bool(own["store"])))
+    samples = gauge("samples", "Samples of the checks, by what a monitoring service made of them", "service", "state")
+    for service, counts in found["sinks"].items():
+        for state, count in counts.items():
+            samples.labels(service, state).set(count)
     rejected = sum(sum(reasons.values()) for reasons in found["rejected"].values())
     gauge("messages_rejected", "Messages that were not taken").set(rejected)
     gauge("paused", "1 while probing is paused").set(float(bool(found["paused"])))

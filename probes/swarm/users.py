@@ -88,7 +88,7 @@ class ProbeUser(User, metaclass=_Configured):
             response_time=step.judged_ms if step.judged_ms is not None else step.duration_ms,
             response_length=step.bytes_received,
             exception=StepFailedError(str(step.reason or step.outcome)) if bad else None,
-            context={},
+            context={"step": step},
         )
 
 

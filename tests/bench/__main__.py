@@ -14,7 +14,19 @@ from types import FrameType
 
 from rich.console import Console
 
-from tests.bench import delay, fleet, fleet_losses, full_run, http_only, loss, memory, per_request, report, wire
+from tests.bench import (
+    delay,
+    fleet,
+    fleet_losses,
+    full_run,
+    http_only,
+    loss,
+    memory,
+    monitoring,
+    per_request,
+    report,
+    wire,
+)  # fmt: skip
 from tests.bench.measurement import CannotMeasureError, Measurement, Result, Unmeasured
 
 MEASUREMENTS: Mapping[str, Measurement] = {
@@ -27,6 +39,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "per-request": per_request.measure,
     "fleet": fleet.measure,
     "fleet-losses": fleet_losses.measure,
+    "monitoring": monitoring.measure,
 }
 
 

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -19,8 +20,11 @@ from tests.bench.measurement import Result, Unmeasured
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "performance.md"
 HEADERS = ("measurement", "median", "min–max", "n", "goal", "holds", "method")
-QUIET = 0.25
-"""Load average a processor above which what is measured says more of the neighbours."""
+QUIET_PERCENT = 10.0
+"""What others may use of all processors before we begin; beyond it what is measured says more of them."""
+
+LOOK_S = 3.0
+"""How long that is looked at. The load average of a minute would tell of what has ended."""
 
 _INTRODUCTION = """# Performance
 
@@ -36,11 +40,11 @@ def machine() -> str:
     cpuinfo = Path("/proc/cpuinfo").read_text()
     model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
-    cores, load = os.cpu_count() or 1, os.getloadavg()[0]
-    busy = ": BUSY, so no figure here is to be trusted but the quotients" if load > QUIET * cores else ""
+    used = psutil.cpu_percent(LOOK_S)
+    busy = ": BUSY, so no figure here is to be trusted but the quotients" if used > QUIET_PERCENT else ""
     return (
-        f"{cores} × {model[1] if model else platform.machine()}, {memory_gib:.0f} GiB, Linux {platform.release()}, "
-        f"Python {platform.python_version()}; load average before it {load:.1f}{busy}"
+        f"{os.cpu_count()} × {model[1] if model else platform.machine()}, {memory_gib:.0f} GiB, "
+        f"Linux {platform.release()}, Python {platform.python_version()}; others used {used:.0f} % of it before{busy}"
     )
 
 

@@ -74,7 +74,6 @@ def test_a_run_ends_within_its_own_time(target: StandIn, runner: Runner, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize("faults", [("hang",), ("slow-drip-body", "login-then-silence", "page-never-loads")])
 def test_a_run_of_30_s_ends_by_31_s(faults: tuple[str, ...], target: StandIn, runner: Runner) -> None:
     target.set_faults(*faults)
@@ -111,7 +110,6 @@ def test_without_a_folder_for_temporary_files_the_other_checks_are_judged(runner
     assert "Traceback" not in ran.stderr
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize(
     "number",
     [pytest.param(signal.SIGKILL, id="killed"), pytest.param(signal.SIGSTOP, id="stopped", marks=pytest.mark.slow)],

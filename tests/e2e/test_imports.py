@@ -15,11 +15,25 @@ FLEETS = (
     "probes.swarm.master",
     "probes.swarm.webui",
 )
+MONITORING = ("datadog", "probes.monitoring.reporter")
 
 
-def test_a_run_imports_nothing_that_only_a_fleet_needs(runner: Runner) -> None:
-    ran = runner.run("--no-browser", "--check", "api", prefix=(sys.executable, "-X", "importtime"))
+def imported_by(runner: Runner, **environ: str) -> set[str]:
+    ran = runner.run("--no-browser", "--check", "api", prefix=(sys.executable, "-X", "importtime"), env=environ)
     assert ran.code == 0, ran.story()
     imported = set(re.findall(r"^import time:.*\|\s+(\S+)$", ran.stderr, re.MULTILINE))
     assert "probes.swarm.session" in imported
+    return imported
+
+
+def test_a_run_imports_nothing_that_only_a_fleet_needs(runner: Runner) -> None:
+    assert imported_by(runner).isdisjoint(FLEETS)
+
+
+def test_a_run_imports_of_monitoring_only_what_it_was_told_to_use(runner: Runner) -> None:
+    imported = imported_by(runner, DD_API_KEY="k")  # credentials alone are no wish
+    assert not {name for name in imported if name.startswith(("probes.monitoring", "datadog"))}
+    agent = {"SMOKEPROBE_MONITORING": "datadog", "DD_DOGSTATSD_URL": "udp://127.0.0.1:9"}
+    imported = imported_by(runner, **agent)
+    assert imported.issuperset(MONITORING)
     assert imported.isdisjoint(FLEETS)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from probes.standin.process import StandIn
+from tests.clients.raw_server import refusing_port
 from tests.e2e.harness import CHECKS, SHORT, Ran, Runner, write_config
 
 HTTP_CHECKS = tuple(check for check in CHECKS if check != "homepage")
@@ -59,10 +60,8 @@ def test_an_unknown_name(run_at: RunAt) -> None:
 
 @pytest.mark.slow
 def test_a_port_that_nobody_listens_on(run_at: RunAt) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-
-    ran = run_at(f"http://127.0.0.1:{port}")
+    with refusing_port() as port:
+        ran = run_at(f"http://127.0.0.1:{port}")
 
     assert_all_failed(ran, "connect", CHECKS)
     assert "refused" in ran.reason("health")

@@ -217,7 +217,6 @@ def test_a_second_signal_changes_nothing(target: StandIn, runner: Runner) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(90)
 def test_the_next_run_ends_a_session_that_a_killed_run_left_open(
     target: StandIn, runner: Runner, tmp_path: Path
 ) -> None:

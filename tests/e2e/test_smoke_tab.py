@@ -6,7 +6,9 @@ import datetime as dt
 import signal
 import subprocess
 import time
+from itertools import product
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import psutil
@@ -26,10 +28,12 @@ from tests.e2e.harness import (
     assert_under_ceiling,
     write_config,
 )
-from tests.e2e.ui_harness import PASSWORD, Ui, chromium_page, ui_of
-from tests.fleet.harness import fleet_of, free_port, write_ledger
+from tests.e2e.ui_harness import HTTP_ONLY, PASSWORD, Ui, chromium_page, ui_of
+from tests.fleet.harness import fleet_of, write_ledger
+from tests.ports import free_port
 from tests.waiting import until
 
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PASSING = 15_000  # milliseconds that a page may take to show something, beside other tests
 
 
@@ -142,7 +146,6 @@ def test_stop_cuts_a_run_off_and_the_next_start_is_a_new_run(target: StandIn, ui
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_all_checks_with_a_browser_run_again_and_leave_nothing(target: StandIn, runner: Runner, tmp_path: Path) -> None:
     with ui_of(runner, write_config(tmp_path / "all.yaml")) as ui:
         ui.run_all()
@@ -188,9 +191,12 @@ def test_a_master_that_has_a_web_ui_shows_its_workers_and_whom_it_rejects(target
 # --- how it reads ---
 
 
-def test_a_run_shows_at_once_and_which_checks_it_is_at(target: StandIn, ui: Ui) -> None:
+def test_a_run_shows_at_once_and_which_checks_it_is_at(target: StandIn, runner: Runner, tmp_path: Path) -> None:
     target.set_faults("hang-health")
-    with chromium_page() as page:
+    lasting = write_config(
+        tmp_path / "lasting.yaml", HTTP_ONLY, {"run": {"timeout": "15s"}, "checks": {"health": {"timeout": "8s"}}}
+    )
+    with ui_of(runner, lasting, "--no-browser") as ui, chromium_page() as page:
         page.goto(f"{ui.url}/smoke")
         wait_for(page, "not run yet")
         button = page.locator("#start button")
@@ -206,6 +212,7 @@ def test_a_run_shows_at_once_and_which_checks_it_is_at(target: StandIn, ui: Ui) 
         assert "not run yet" not in page.locator("article", has_text="…").first.inner_text()
         calls = ui.count()
         button.press("Enter")  # changes nothing
+        target.set_faults()  # which ends what hangs
         wait_for(page, "Run all checks now")
         assert button.get_attribute("aria-disabled") == "false"
         assert max(ui.count()) == 1, calls
@@ -260,29 +267,38 @@ def test_a_pause_by_somebody_else_shows_and_nothing_is_sent(target: StandIn, run
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("choice", "longest_s", "shown"),
-    [("for 15 min", 900, "another 15 min"), ("for 1 h", 3600, "another 1 h"), ("until resumed", None, "resumes it")],
-)
-def test_a_pause_is_as_long_as_one_chooses_and_says_when_it_ends(
-    ui: Ui, choice: str, longest_s: int | None, shown: str
-) -> None:
+def test_a_pause_is_as_long_as_one_chooses_and_says_when_it_ends(ui: Ui) -> None:
+    choices = (
+        ("for 15 min", 900, "another 15 min"),
+        ("for 1 h", 3600, "another 1 h"),
+        ("until resumed", None, "resumes it"),
+    )
     with chromium_page(viewport={"width": 390, "height": 844}, timezone_id="Asia/Kolkata") as page:
-        page.goto(f"{ui.url}/smoke")
-        page.get_by_label("How long to pause").select_option(choice)
-        page.get_by_role("button", name="Pause probing").click()
-        wait_for(page, shown)
-        (pause,) = ui.board()["pauses"]
-        assert page.get_by_label("How long to pause").is_visible() is False
-        if longest_s is None:
-            assert pause["remaining_s"] is None
-        else:
-            assert longest_s - 30 < pause["remaining_s"] <= longest_s
-            ends = dt.datetime.now(ZoneInfo("Asia/Kolkata")) + dt.timedelta(seconds=pause["remaining_s"])
-            said = page.get_by_label("Pauses").inner_text()
-            assert any(f"until {(ends + dt.timedelta(seconds=s)):%H:%M} GMT+5:30" in said for s in (-3, 3)), said
-        page.reload()
-        assert page.locator("#pause button").inner_text() == "Resume probing"
+        for choice, longest_s, shown in choices:
+            page.goto(f"{ui.url}/smoke")
+            page.get_by_label("How long to pause").select_option(choice)
+            page.get_by_role("button", name="Pause probing").click()
+            wait_for(page, shown)
+            (pause,) = ui.board()["pauses"]
+            assert page.get_by_label("How long to pause").is_visible() is False
+            assert_ends(page, pause["remaining_s"], longest_s)
+            page.reload()
+            assert page.locator("#pause button").inner_text() == "Resume probing"
+            page.get_by_role("button", name="Resume probing").click()
+            page.get_by_role("button", name="Pause probing").wait_for(timeout=PASSING)
+    refused = ui.post("/smoke/pause", {"csrf": ui.token(), "for": "10000d"})  # no other can be asked for
+    assert (refused.status, ui.board()["pauses"]) == (400, [])
+
+
+def assert_ends(page: Page, remaining_s: float | None, longest_s: int | None) -> None:
+    """A pause ends when it is to end, and the page says when that is, in its own time zone."""
+    if longest_s is None or remaining_s is None:
+        assert remaining_s is longest_s
+        return
+    assert longest_s - 30 < remaining_s <= longest_s
+    ends = dt.datetime.now(ZoneInfo("Asia/Kolkata")) + dt.timedelta(seconds=remaining_s)
+    said = page.get_by_label("Pauses").inner_text()
+    assert any(f"until {(ends + dt.timedelta(seconds=s)):%H:%M} GMT+5:30" in said for s in (-3, 3)), said
 
 
 @pytest.mark.slow
@@ -298,43 +314,37 @@ def test_the_time_of_no_data_is_not_that_of_the_verdict_before_it(ui: Ui) -> Non
 
 
 @pytest.mark.slow
-def test_no_other_pause_can_be_asked_for(ui: Ui) -> None:
-    refused = ui.post("/smoke/pause", {"csrf": ui.token(), "for": "10000d"})
-    assert (refused.status, ui.board()["pauses"]) == (400, [])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_login_is_accessible_on_a_phone_too(locked_ui: Ui, scheme: str) -> None:
-    with chromium_page(quiet=False, viewport={"width": 390, "height": 844}, color_scheme=scheme) as page:
+def test_the_login_is_accessible_on_a_phone_too(locked_ui: Ui) -> None:
+    with chromium_page(quiet=False, viewport={"width": 390, "height": 844}) as page:
         page.goto(locked_ui.url)
         page.get_by_label("User name").fill("smokeprobe")
         page.get_by_label("Password").fill("a wrong one")
         page.get_by_role("button", name="Log in").click()
         wait_for(page, "Wrong user name or password.")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert serious_of(page) == []
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            assert serious_of(page) == [], scheme
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_it_is_accessible_at_every_width_in_light_and_dark(
-    target: StandIn, ui: Ui, scheme: str, width: int, tmp_path: Path
-) -> None:
+def test_it_is_accessible_at_every_width_in_light_and_dark(target: StandIn, ui: Ui, tmp_path: Path) -> None:
     ui.run_all()
     target.set_faults("hostile-text", "slow-api")
     ui.run_all()
-    with chromium_page(viewport={"width": width, "height": 844}, color_scheme=scheme, reduced_motion="reduce") as page:
-        page.goto(f"{ui.url}/smoke")
-        wait_for(page, "failed")
-        page.screenshot(path=tmp_path / "board.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.keyboard.press("Tab")
-        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-        for each in page.locator("summary").all():
-            each.press("Enter")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert serious_of(page) == []
-        colours = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (colours == "rgb(14, 18, 23)") is (scheme == "dark")
+    with chromium_page(reduced_motion="reduce") as page:
+        for width, scheme in product((390, 1280), SCHEMES):
+            page.set_viewport_size({"width": width, "height": 844})
+            page.emulate_media(color_scheme=scheme)
+            page.goto(f"{ui.url}/smoke")
+            wait_for(page, "failed")
+            page.screenshot(path=tmp_path / f"board-{width}-{scheme}.png", full_page=True)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            page.keyboard.press("Tab")
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+            for each in page.locator("summary").all():
+                each.press("Enter")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert serious_of(page) == [], (width, scheme)
+            colours = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert (colours == "rgb(14, 18, 23)") is (scheme == "dark")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -27,6 +26,7 @@ from tests.e2e.harness import (
     assert_under_ceiling,
     write_config,
 )
+from tests.ports import free_port
 from tests.waiting import until
 
 
@@ -79,9 +79,7 @@ def web_ui(runner: Runner, tmp_path: Path) -> Iterator[WebUI]:
             "checks": {check: {"enabled": False} for check in CHECKS} | {"health": {"timeout": "2s", "every": "1s"}},
         },
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     report = tmp_path / "report.json"
     line = [LOCUST, "-f", str(ROOT / "locustfiles" / "production_smoke.py"), "--smoke-config", str(config)]
     line += ["--target-url", runner.target.url, "--state-dir", str(tmp_path / "state"), "--report-json", str(report)]

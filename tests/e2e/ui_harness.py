@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import psutil
 
 from tests.e2e.harness import SMOKEPROBE, Runner
-from tests.fleet.harness import free_port
+from tests.ports import free_port
 from tests.waiting import until
 
 if TYPE_CHECKING:

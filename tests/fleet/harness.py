@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -20,6 +19,7 @@ from probes.safety.ledger import Ledger, open_ledger
 from probes.safety.permits import Meter, Permit
 from probes.standin.process import StandIn
 from tests.e2e.harness import SMOKEPROBE, Runner, write_config
+from tests.ports import free_port
 from tests.waiting import until as until  # noqa: PLC0414 - for the fleet's tests
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -69,8 +69,8 @@ class Fleet:
     folder: Path
     config: Path
     env: dict[str, str] = field(default_factory=lambda: {"SMOKEPROBE_FLEET_KEY": KEY})
-    port: int = field(default_factory=lambda: free_port())  # noqa: PLW0108 - defined below
-    status_port: int = field(default_factory=lambda: free_port())  # noqa: PLW0108 - defined below
+    port: int = field(default_factory=free_port)
+    status_port: int = field(default_factory=free_port)
     members: list[Member] = field(default_factory=list)
 
     def master(self, *arguments: str, env: Mapping[str, str] | None = None, new: bool = False) -> Member:
@@ -168,11 +168,3 @@ def fleet_of(target: StandIn, folder: Path, overrides: Mapping[str, Any] | None 
         yield fleet
     finally:
         fleet.kill()
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody has just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

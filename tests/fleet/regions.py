@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.harness import ROOT, write_config
-from tests.fleet.harness import QUICK, Fleet, Member, free_port
+from tests.fleet.harness import QUICK, Fleet, Member
 from tests.network.crossing import TARGET, Line, Place, crossing
 from tests.network.far import FarStandIn
+from tests.ports import free_port
 
 EAST, WEST, EUROPE = "us-east-1", "us-west-2", "eu-west-1"
 LINES = {EAST: Line(0.010, 0.005), WEST: Line(0.035, 0.01), EUROPE: Line(0.050, 0.01)}

@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.fleet, needs_faketime]
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_worker_whose_clock_is_set_goes_on(hours: int, tmp_path: Path) -> None:
-    with StandIn() as target, fleet_of(target, tmp_path) as fleet:
+def test_a_worker_whose_clock_is_set_goes_on(hours: int, design: StandIn, tmp_path: Path) -> None:
+    with fleet_of(design, tmp_path) as fleet:
         clock = tmp_path / "clock"
         fleet.master()
         worker = fleet.worker("one", env=wall_clock(clock, 0))

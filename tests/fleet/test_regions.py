@@ -83,7 +83,7 @@ def kill_a_worker_and_a_master(world: World) -> None:
     world.europe.master(env=wall_clock(world.europe.folder / "ahead", +1))
     world.east.worker("one")
     assert until(lambda: world.europe.workers() == 2 and passes(world.europe), 60), world.story()
-    assert until(lambda: world.east.workers() == 2 and passes(world.east), 30), world.story()
+    assert until(lambda: world.east.workers() == 2 and passes(world.east)), world.story()
 
 
 def cut_off(world: World, region: Region) -> None:
@@ -91,9 +91,10 @@ def cut_off(world: World, region: Region) -> None:
     region.place.link("down")
     assert until(lambda: region.cell("health")["outcome"] == "failed", 30), world.story()
     others = [each for each in world.regions if each is not region]
-    assert all(passes(each) for each in others), world.story()
+    assert "failed" not in {run["outcome"] for each in others for run in each.cell("health")["runs"]}, world.story()
+    assert until(lambda: all(passes(each) for each in others), 20), world.story()  # all are on one busy machine
     region.place.link("up")
-    assert until(lambda: passes(region), 30), world.story()
+    assert until(lambda: passes(region)), world.story()
 
 
 def by_hand(world: World, region: Region, folder: Path) -> None:
@@ -129,7 +130,7 @@ def ten_more(world: World, region: Region) -> None:
     assert until(lambda: len(runs() - before) >= 4, 30), world.story()
     for member in crowd:
         member.send(signal.SIGTERM)
-    assert [member.process.wait(20) for member in crowd] == [0] * 10, world.story()
+    assert [member.process.wait(60) for member in crowd] == [0] * 10, world.story()
     assert until(lambda: region.workers() == 2 and passes(region), 20), world.story()
 
 
@@ -169,7 +170,7 @@ def test_whatever_happens_no_ceiling_is_broken_and_no_tick_runs_twice(tmp_path: 
         assert world.west.workers() == 1, world.story()
         time.sleep(max(0.0, goes_on_at - time.monotonic()))
         still.send(signal.SIGCONT)
-        assert until(lambda: world.west.workers() == 2 and passes(world.west), 40), world.story()
+        assert until(lambda: world.west.workers() == 2 and passes(world.west)), world.story()
 
         for region in world.regions:
             for member in reversed(region.members):

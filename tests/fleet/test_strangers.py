@@ -15,7 +15,7 @@ import zmq
 from probes.standin.process import StandIn
 from tests.fleet.harness import Fleet, fleet_of, until
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
 
 LOCUST = version("locust")
 NOT_MESSAGES = [
@@ -45,8 +45,8 @@ SENSELESS = [
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    with StandIn() as target, fleet_of(target, tmp_path) as running:
+def fleet(design: StandIn, tmp_path: Path) -> Iterator[Fleet]:
+    with fleet_of(design, tmp_path) as running:
         yield running
 
 
@@ -91,7 +91,8 @@ def test_nothing_that_a_stranger_sends_stops_a_fleet(fleet: Fleet) -> None:
     fleet.worker("two")  # and others can still join
     assert until(lambda: fleet.workers() == 2), fleet.story()
     assert "Traceback" not in master.text()
-    assert len(master.text().splitlines()) < 60, master.text()
+    said = [line for line in master.text().splitlines() if " probes.swarm.results: " not in line]
+    assert len(said) < 60, master.text()  # however often it was told nonsense
 
 
 def test_a_crowd_that_comes_does_not_deafen_a_master(fleet: Fleet) -> None:

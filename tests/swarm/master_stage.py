@@ -1,8 +1,8 @@
-"""A master without a fleet: what `… CONFIG STATE` reads from standard input is told to it as by a worker with the key.
+"""A master without a fleet: what `… CONFIG STATE…` reads from standard input is told to it as by a worker with the key.
 
-Each line is a kind of message and its body, as JSON; `TICK` and `PERMIT` in a body stand for those of the worker's last
-offer. What the master makes of it all is said as JSON. A process of its own, because a master is Locust's, and Locust
-patches whatever process imports it.
+That is a script for each state, as JSON: kinds of messages and their bodies; `TICK` and `PERMIT` in a body stand for
+those of the worker's last offer. What the master makes of each is said as JSON. A process of its own, because a master
+is Locust's, and Locust patches whatever process imports it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import locust  # noqa: F401 - first, so that it patches before anything else is 
 
 from probes.options import RunOptions
 from probes.safety.permits import boot_clock
-from probes.swarm import master as master_module
+from probes.swarm import members as members_module
 from probes.swarm.equipment import equip_master
 from probes.swarm.fleet import TURN_S
 from probes.swarm.link import WorkerLink
@@ -81,7 +81,7 @@ class Stage:
 
     def patience(self, seconds: float) -> None:
         """Let the master lose and forget workers so soon."""
-        master_module.LOST_S = master_module.FORGET_S = seconds
+        members_module.LOST_S = members_module.FORGET_S = seconds
 
     def turns(self, count: int) -> None:
         """Let the loop go round."""
@@ -107,12 +107,15 @@ class Stage:
 
 
 def main() -> None:
-    """Play what standard input says."""
-    stage = Stage(*sys.argv[1:])
-    for line in sys.stdin:
-        kind, body = json.loads(line)
-        stage.say(kind, json.dumps(body))
-    sys.stdout.write(json.dumps(stage.found()))
+    """Play what standard input says, each script with a master of its own."""
+    config, *states = sys.argv[1:]
+    found = []
+    for state, script in zip(states, json.load(sys.stdin), strict=True):
+        stage = Stage(config, state)
+        for kind, body in script:
+            stage.say(kind, json.dumps(body))
+        found.append(stage.found())
+    sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":

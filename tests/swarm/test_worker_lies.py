@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.fleet.harness import write_ledger
 from tests.swarm.test_by_the_hour import options_for
@@ -20,21 +19,32 @@ PASSED = {"check": "site", "outcome": "passed"}
 HUGE = 10**400
 
 
-def play(folder: Path, *said: tuple[str, Any], join: dict[str, Any] | None = None) -> tuple[dict[str, Any], str]:
-    """What the master makes of it, and its log."""
+Said = tuple[str, Any]
+
+
+def plays(folder: Path, scripts: Sequence[tuple[Said, ...]]) -> tuple[list[dict[str, Any]], str]:
+    """What a master makes of each script, with a state of its own for each, and the log of all."""
     options = options_for(folder, URL, {"checks": {"site": {"every": "40s"}}})
-    write_ledger(folder / "state")
-    lines = "\n".join(json.dumps(line) for line in (("join", join or JOIN), *said))
-    child = [sys.executable, "-m", "tests.swarm.master_stage", options.config, options.state_dir]
-    done = subprocess.run(child, input=lines, capture_output=True, text=True, check=True, timeout=30)
-    found: dict[str, Any] = json.loads(done.stdout)
+    states = [folder / f"state-{number}" for number, _ in enumerate(scripts)]
+    for state in states:
+        write_ledger(state)
+    said = [[("join", JOIN), *script] for script in scripts]
+    child = [sys.executable, "-m", "tests.swarm.master_stage", options.config, *map(str, states)]
+    done = subprocess.run(child, input=json.dumps(said), capture_output=True, text=True, check=True, timeout=50)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
     return found, done.stderr
+
+
+def play(folder: Path, *said: Said) -> tuple[dict[str, Any], str]:
+    """What the master makes of one script, and its log."""
+    (found,), log = plays(folder, [said])
+    return found, log
 
 
 ASKED = (("begin", "site"), ("ask", {"tick": "TICK"}))
 
 
-def verdict(verdict: Any = PASSED, usage: Any = USAGE) -> tuple[str, Any]:
+def verdict(verdict: Any = PASSED, usage: Any = USAGE) -> Said:
     return "verdict", {"tick": "TICK", "usage": usage, "verdict": verdict}
 
 
@@ -43,49 +53,47 @@ def test_a_verdict_is_counted_once(tmp_path: Path) -> None:
     assert (found["cells"], found["runs"], found["unwritten"]) == ({"site": ["passed", ""]}, 1, 1)
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        verdict({"check": 7}),
-        verdict(["passed"]),
-        verdict("passed"),
-        verdict({**PASSED, "outcome": "splendid"}),
-        verdict({**PASSED, "check": "another"}),
-        verdict({**PASSED, "check": "other"}),
-        verdict(usage=None),
-        verdict(usage={**USAGE, "spans": {"all": [["long", "ago"]]}}),
-        verdict(usage={**USAGE, "spans": {"none of ours": [[0.1, 0.05]]}}),
-        verdict(usage={**USAGE, "spans": ["all"]}),
-        verdict(usage={**USAGE, "sent": HUGE, "spans": {"all": [[HUGE, 0]]}}),
-        ("verdict", {"tick": "TICK"}),
-        ("verdict", {"tick": "TICK", "usage": USAGE}),
-    ],
-)
-def test_what_cannot_be_read_is_no_data_and_not_silence(tmp_path: Path, said: tuple[str, Any]) -> None:
-    found, log = play(tmp_path, *ASKED, said)
-    assert found["ticks"] == 0
-    assert found["cells"]["site"] == ["no data", "no answer: its verdict cannot be read"]
+UNREADABLE: list[Said] = [
+    verdict({"check": 7}),
+    verdict(["passed"]),
+    verdict("passed"),
+    verdict({**PASSED, "outcome": "splendid"}),
+    verdict({**PASSED, "check": "another"}),
+    verdict({**PASSED, "check": "other"}),
+    verdict(usage=None),
+    verdict(usage={**USAGE, "spans": {"all": [["long", "ago"]]}}),
+    verdict(usage={**USAGE, "spans": {"none of ours": [[0.1, 0.05]]}}),
+    verdict(usage={**USAGE, "spans": ["all"]}),
+    verdict(usage={**USAGE, "sent": HUGE, "spans": {"all": [[HUGE, 0]]}}),
+    ("verdict", {"tick": "TICK"}),
+    ("verdict", {"tick": "TICK", "usage": USAGE}),
+]
+SENSELESS: list[Said] = [
+    ("asked", {"what": "pause", "seconds": HUGE}),
+    ("asked", {"what": "limit", "method": "GET", "path": "/", "requests": HUGE}),
+    ("asked", {"what": "slow down", "method": "GET", "path": "no path", "seconds": 1}),
+    ("asked", {"what": "pause", "seconds": -1}),
+    ("asked", []),
+    ("asked", {"what": ["pause"]}),
+    ("join", {**JOIN, "checks": 5}),
+    ("join", {**JOIN, "checks": None}),
+    ("ask", {"tick": None}),
+    ("who knows", {}),
+]
+
+
+def test_what_cannot_be_read_is_no_data_and_not_silence(tmp_path: Path) -> None:
+    found, log = plays(tmp_path, [(*ASKED, said) for said in UNREADABLE])
+    for said, each in zip(UNREADABLE, found, strict=True):
+        assert each["ticks"] == 0, said
+        assert each["cells"]["site"] == ["no data", "no answer: its verdict cannot be read"], said
     assert "Traceback" not in log
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        ("asked", {"what": "pause", "seconds": HUGE}),
-        ("asked", {"what": "limit", "method": "GET", "path": "/", "requests": HUGE}),
-        ("asked", {"what": "slow down", "method": "GET", "path": "no path", "seconds": 1}),
-        ("asked", {"what": "pause", "seconds": -1}),
-        ("asked", []),
-        ("asked", {"what": ["pause"]}),
-        ("join", {**JOIN, "checks": 5}),
-        ("join", {**JOIN, "checks": None}),
-        ("ask", {"tick": None}),
-        ("who knows", {}),
-    ],
-)
-def test_what_makes_no_sense_changes_nothing(tmp_path: Path, said: tuple[str, Any]) -> None:
-    found, log = play(tmp_path, said, *ASKED, verdict())
-    assert found["cells"]["site"] == ["passed", ""]
+def test_what_makes_no_sense_changes_nothing(tmp_path: Path) -> None:
+    found, log = plays(tmp_path, [(said, *ASKED, verdict()) for said in SENSELESS])
+    for said, each in zip(SENSELESS, found, strict=True):
+        assert each["cells"]["site"] == ["passed", ""], said
     assert "Traceback" not in log
 
 
@@ -104,8 +112,7 @@ def test_a_turn_that_breaks_is_said_and_is_not_the_last(tmp_path: Path) -> None:
 def test_who_is_gone_is_forgotten_and_welcome_again(tmp_path: Path) -> None:
     """Workers come and go all day, and nothing is said for ever to those that are gone."""
     gone = ("patience", 0.3), ("turns", 6)
-    found, _ = play(tmp_path, *gone)
-    assert (found["workers"], found["remembered"]) == (0, [0, 0])
-    back: tuple[tuple[str, Any], ...] = ("patience", 60.0), ("alive", {}), ("turns", 25), ("join", JOIN)
-    found, _ = play(tmp_path, *gone, *back, *ASKED, verdict())
+    back: tuple[Said, ...] = ("patience", 60.0), ("alive", {}), ("turns", 25), ("join", JOIN)
+    (lost, found), _ = plays(tmp_path, [gone, (*gone, *back, *ASKED, verdict())])
+    assert (lost["workers"], lost["remembered"]) == (0, [0, 0])
     assert (found["workers"], found["remembered"], found["cells"]["site"]) == (1, [1, 1], ["passed", ""])

@@ -1,0 +1,109 @@
+"""What monitoring costs: its hooks, for each request and verdict, and the end of a run with services that are up.
+
+`python -m tests.bench.monitoring` is the inner half of the first, a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from probes.config.monitoring import DatadogOptions
+from probes.model import Outcome, Phases, Step, Verdict
+from probes.monitoring.base import DELIVERED, Said
+from probes.monitoring.reporter import Reporter
+from probes.monitoring.samples import Sample, Sampler
+from probes.standin.process import StandIn
+from tests.bench.measurement import CannotMeasureError, Result, rounds, spread
+from tests.e2e.harness import Ran, Runner, write_config
+from tests.monitoring.datadog_server import datadog_server
+
+SERVICES = 4
+GROUPS, OF_EACH = 40, 50
+STEP = Step("GET /", Outcome.PASSED, 12.0, 8.0, 100.0, Phases(0.4, 0.5, 3.2, 8.0, 0.2))
+MEASURED = {"db_query_time_ms": 4.2, "cache_hit_rate": 0.93, "error_rate": 0.001}
+VERDICT = Verdict("health", Outcome.PASSED, steps=(STEP,), metrics=MEASURED, target_version="1.2.3", duration_s=0.03)
+
+
+def measure() -> Sequence[Result]:
+    """The hooks, then the end of a run."""
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.bench.monitoring"], capture_output=True, text=True, timeout=60, check=False
+    )
+    if child.returncode:
+        raise CannotMeasureError(child.stderr.strip().splitlines()[-1])
+    found: dict[str, list[float]] = json.loads(child.stdout)
+    how = f"what a run's own hook adds to one {{}}, with {SERVICES} services; medians of {OF_EACH}"
+    return [
+        *(Result(f"metrics of a {what}", tuple(took), "µs", 20.0, how.format(what)) for what, took in found.items()),
+        _end_of_run(),
+    ]
+
+
+def _end_of_run() -> Result:
+    with tempfile.TemporaryDirectory() as name, StandIn() as target, datadog_server() as server:
+        runner = Runner(target, Path(name), write_config(Path(name) / "config.yaml"))
+        added, without, told = [], [], []
+        for number in rounds(9, 90.0):
+            alone, telling = _outside(runner, {}), _outside(runner, server.environment)
+            if number:
+                without.append(alone)
+                told.append(telling)
+                added.append(telling - alone)
+    method = (
+        "wall time outside of a run's reported duration, with Datadog's API on the loopback, less that of one without"
+    )
+    detail = f"with it {spread(told, 's')}, without {spread(without, 's')}"
+    return Result("end of a run that tells Datadog", tuple(added), "s", 0.5, method, detail=detail)
+
+
+def _outside(runner: Runner, environ: Mapping[str, str]) -> float:
+    runner.target.reset()
+    ran: Ran = runner.run("--no-browser", "--check", "health", "--check", "api", env=environ)
+    if ran.code:
+        raise CannotMeasureError(f"a run ended with exit code {ran.code}")
+    return ran.wall_s - float(ran.report["duration_s"])
+
+
+class _Nowhere:
+    name = "nowhere"
+    longest_past_s = 1.0
+
+    def send(self, batch: Sequence[Sample], timeout_s: float) -> Said:  # noqa: ARG002 - the protocol's
+        return DELIVERED
+
+    def read_back(self, sample: Sample, timeout_s: float) -> bool | None:  # noqa: ARG002 - the protocol's
+        return None
+
+
+def _inner() -> Mapping[str, list[float]]:
+    with tempfile.TemporaryDirectory() as folder:
+        services = [(_Nowhere(), DatadogOptions())] * SERVICES
+        reporter = Reporter([*services], Sampler("production", "run"), Path(folder), lambda: True)
+        return {
+            "request": _timed(lambda: reporter.requested("eu-west-1", "health", STEP)),
+            "verdict": _timed(lambda: reporter.judged("eu-west-1", VERDICT)),
+        }
+
+
+def _timed(hook: Callable[[], None]) -> list[float]:
+    """Medians, in microseconds."""
+    medians = []
+    for _ in range(GROUPS):
+        took = []
+        for _ in range(OF_EACH):
+            begun = time.perf_counter()
+            hook()
+            took.append(time.perf_counter() - begun)
+        medians.append(statistics.median(took) * 1e6)
+    return medians
+
+
+if __name__ == "__main__":
+    print(json.dumps(_inner()))  # noqa: T201 - to the outer half

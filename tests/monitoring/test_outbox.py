@@ -1,0 +1,195 @@
+"""The way to a service that comes and goes: nothing is lost, nothing counts twice, and nobody waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Container, Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from probes.config.metrics import METRICS
+from probes.config.monitoring import DatadogOptions
+from probes.monitoring import outbox as outbox_module
+from probes.monitoring.datadog import make_service
+from probes.monitoring.outbox import Outbox
+from probes.monitoring.samples import Sample
+from probes.monitoring.spool import Spool
+from tests.monitoring.datadog_server import KEY, DatadogServer, Mode, datadog_server
+
+TAGS = (("env", "local"), ("check", "api"))
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "FLUSH_S", 0.05)
+    monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(outbox_module, "LONGEST_PAUSE_S", 0.2)
+    monkeypatch.setattr(outbox_module, "TIMEOUT_S", 0.3)  # nothing is patched here, so that it blocks all greenlets
+
+
+@pytest.fixture
+def server() -> Iterator[DatadogServer]:
+    with datadog_server() as running:
+        yield running
+
+
+def outbox_to(url: str, folder: Path, *, wants: Container[str] = METRICS) -> Outbox:
+    service = make_service(DatadogOptions(), {"DD_API_KEY": KEY, "DATADOG_HOST": url})
+    return Outbox(service, Spool(folder), wants)
+
+
+def samples(count: int, first: int = 0, name: str = "smoke_test.success") -> list[Sample]:
+    """Each in a second of its own, and lately."""
+    now = float(int(time.time())) - 1000
+    return [Sample(name, float(first + n), "gauge", "", TAGS, now + first + n) for n in range(count)]
+
+
+def until(holds: Callable[[], bool], timeout_s: float = 5.0) -> bool:
+    ends = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > ends:
+            return False
+        gevent.sleep(0.01)
+    return True
+
+
+def closed(outbox: Outbox) -> dict[str, int]:
+    outbox.close(time.monotonic() + 2.0)
+    return outbox.counts()
+
+
+def test_batches_go_by_time(server: DatadogServer, tmp_path: Path) -> None:
+    outbox = outbox_to(server.url, tmp_path)
+    outbox.start()
+    outbox.add(samples(3))
+    assert until(lambda: len(server.points) == 3)
+    outbox.add(samples(3, 3))
+    assert until(lambda: len(server.points) == 6)
+    assert server.requests == 2
+    assert closed(outbox) == {"sent": 6, "spooled": 0, "dropped": 0}
+
+
+def test_batches_go_by_size(server: DatadogServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "FLUSH_S", 60.0)
+    monkeypatch.setattr(outbox_module, "AT_ONCE", 10)
+    outbox = outbox_to(server.url, tmp_path)
+    outbox.start()
+    gevent.sleep(0.05)
+    outbox.add(samples(9))
+    gevent.sleep(0.1)
+    assert server.requests == 0
+    outbox.add(samples(16, 9))
+    assert until(lambda: len(server.points) == 25)
+    assert server.requests == 3
+    assert closed(outbox)["sent"] == 25
+
+
+def test_a_second_is_never_torn_apart(server: DatadogServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "AT_ONCE", 2)
+    at = float(int(time.time()))
+    outbox = outbox_to(server.url, tmp_path)
+    outbox.add([Sample("smoke_test.api_response", value, "gauge", "", TAGS, at) for value in (1.0, 2.0, 6.0)])
+    outbox.start()
+    assert until(lambda: server.values("smoke_test.api_response") == [3.0])
+    closed(outbox)
+    assert server.requests == 1
+
+
+@pytest.mark.parametrize("mode", [403, 429, 500, "cut", "take and cut", "hang"])
+def test_a_service_that_dies_and_comes_back_has_everything_once(
+    server: DatadogServer, tmp_path: Path, mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("probes.monitoring.datadog.UNREADABLE_WAIT_S", 0.2)
+    monkeypatch.setattr("probes.monitoring.datadog._seconds", lambda _: 0.2)
+    outbox = outbox_to(server.url, tmp_path)
+    outbox.start()
+    outbox.add(samples(5))
+    assert until(lambda: outbox.sent == 5)
+    server.mode = mode
+    outbox.add(samples(5, 5))
+    assert until(lambda: outbox.counts()["spooled"] == 5)
+    outbox.add(samples(5, 10))
+    assert until(lambda: outbox.counts()["spooled"] == 10)
+    assert outbox.trouble
+    server.mode = "up"
+    outbox.add(samples(5, 15))
+    assert until(lambda: outbox.counts() == {"sent": 20, "spooled": 0, "dropped": 0})
+    assert outbox.trouble == ""
+    assert server.values("smoke_test.success") == [float(n) for n in range(20)]
+    assert server.complaints == []
+    closed(outbox)
+
+
+def test_what_one_process_leaves_the_next_one_sends(server: DatadogServer, tmp_path: Path) -> None:
+    server.mode = 500
+    first = outbox_to(server.url, tmp_path)
+    first.start()
+    first.add(samples(5))
+    assert closed(first) == {"sent": 0, "spooled": 5, "dropped": 0}
+    server.mode = "up"
+    second = outbox_to(server.url, tmp_path)
+    second.start()
+    second.add(samples(5, 5))
+    assert closed(second) == {"sent": 10, "spooled": 0, "dropped": 0}
+    assert server.values("smoke_test.success") == [float(n) for n in range(10)]
+
+
+def test_what_is_too_old_by_then_is_dropped_and_the_rest_sent(server: DatadogServer, tmp_path: Path) -> None:
+    old = [Sample("smoke_test.success", 1.0, "gauge", "", TAGS, time.time() - 4000)]
+    Spool(tmp_path).write(old + samples(2))
+    outbox = outbox_to(server.url, tmp_path)
+    outbox.start()
+    assert closed(outbox) == {"sent": 2, "spooled": 0, "dropped": 1}
+    assert server.complaints == []
+
+
+def test_a_broken_file_in_the_spool_is_counted_and_in_nobodys_way(server: DatadogServer, tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.write(samples(7))
+    spool.batches()[0].path.write_text("{")
+    spool.write(samples(2))
+    outbox = outbox_to(server.url, tmp_path)
+    outbox.start()
+    assert closed(outbox) == {"sent": 2, "spooled": 0, "dropped": 7}
+
+
+def test_memory_is_bounded_and_what_goes_is_counted(
+    server: DatadogServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "MOST_WAITING", 10)
+    outbox = outbox_to(server.url, tmp_path)
+    outbox.add(samples(15))
+    assert outbox.dropped == 5
+    outbox.start()
+    assert closed(outbox) == {"sent": 10, "spooled": 0, "dropped": 5}
+    assert server.values("smoke_test.success") == [float(n) for n in range(5, 15)]
+
+
+def test_without_a_disk_what_is_not_taken_is_dropped_and_said(server: DatadogServer, tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file")
+    server.mode = 500
+    outbox = outbox_to(server.url, tmp_path / "spool" / "datadog")
+    outbox.start()
+    outbox.add(samples(3))
+    assert closed(outbox) == {"sent": 0, "spooled": 0, "dropped": 3}
+    assert "cannot make" in outbox.trouble
+
+
+def test_a_service_gets_only_what_it_wants(server: DatadogServer, tmp_path: Path) -> None:
+    outbox = outbox_to(server.url, tmp_path, wants={"smoke_test.success"})
+    outbox.start()
+    outbox.add(samples(2) + samples(2, name="smoke_test.blind"))
+    assert closed(outbox)["sent"] == 2
+    assert {name for name, _, _ in server.points} == {"smoke_test.success"}
+
+
+def test_nothing_is_sent_while_that_would_disturb_but_at_the_end_it_is(server: DatadogServer, tmp_path: Path) -> None:
+    service = make_service(DatadogOptions(), {"DD_API_KEY": KEY, "DATADOG_HOST": server.url})
+    outbox = Outbox(service, Spool(tmp_path), METRICS, lambda: False)
+    outbox.start()
+    outbox.add(samples(3))
+    gevent.sleep(0.3)
+    assert server.requests == 0
+    assert closed(outbox)["sent"] == 3

@@ -1,0 +1,46 @@
+"""How a master itself is, as metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from probes.config.monitoring import PrometheusOptions
+from probes.monitoring.prometheus import Shelf
+from probes.monitoring.reporter import Reporter
+from probes.monitoring.samples import Sampler
+from probes.safety.redact import Redactor
+from probes.swarm.board import Snapshot
+from probes.swarm.reporting import learn_keys, tell_health
+
+OWN = {"turned_s": 0.1, "unacknowledged": 2, "unwritten": 3, "lost": 0, "ledger": "", "store": ""}
+
+
+@pytest.mark.parametrize(("region", "tag"), [("eu-west-1", "eu-west-1"), ("eu-west-1, us-east-1", "_several")])
+def test_a_master_tells_how_it_is(tmp_path: Path, region: str, tag: str) -> None:
+    shelf = Shelf(PrometheusOptions())
+    reporter = Reporter([(shelf, PrometheusOptions())], Sampler("local", "fleet"), tmp_path, lambda: True)
+    reporter.start()
+    limits = [{"peak_percent": 2.0}, {"peak_percent": 7.0}]
+    snapshot: dict[str, Any] = {"region": region, "workers": [{}, {}], "limits": limits, "own_health": OWN}
+    tell_health(reporter, lambda: cast("Snapshot", snapshot))
+    reporter.close()
+    found = {sample.name: sample for family in shelf.collect() for sample in family.samples}
+    assert {name: sample.value for name, sample in found.items()} == {
+        "smoke_test_probe_workers": 2.0,
+        "smoke_test_probe_turn_age": 0.1,
+        "smoke_test_probe_unacknowledged": 2.0,
+        "smoke_test_probe_unwritten": 3.0,
+        "smoke_test_budget_used": 7.0,
+    }
+    assert {sample.labels["region"] for sample in found.values()} == {tag}
+
+
+def test_no_key_of_a_service_is_shown() -> None:
+    redactor = Redactor()
+    url = "https://probe:p%3Assw0rd@gateway.example:9091"
+    learn_keys(redactor, {"DD_API_KEY": "0a1b2c3d4e5f", "SMOKEPROBE_PUSHGATEWAY_URL": url})
+    shown = redactor.text("key 0a1b2c3d4e5f, password p:ssw0rd or p%3Assw0rd")
+    assert shown == "key [redacted: monitoring key], password [redacted: monitoring key] or [redacted: monitoring key]"

@@ -1,0 +1,57 @@
+"""`smokeprobe monitoring send-test`, as its user starts it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import SMOKEPROBE
+from tests.monitoring.datadog_server import KEY, datadog_server
+from tests.monitoring.prometheus_servers import get, pushgateway
+
+
+def send_test(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SMOKE", "DD_", "DATADOG"))}
+    line = [SMOKEPROBE, "monitoring", "send-test", "--env", "local", *arguments]
+    return subprocess.run(
+        line, env={**kept, "COLUMNS": "200", **environ}, capture_output=True, text=True, check=False, timeout=50
+    )
+
+
+def test_datadog_takes_it() -> None:
+    with datadog_server() as server:
+        done = send_test(**server.environment)
+        assert done.returncode == 0, done.stderr
+        assert server.complaints == []
+        ((name, tags, _),) = server.points
+    assert (name, "mode:test" in tags) == ("smoke_test.test", True)
+    assert done.stdout.startswith("datadog: smoke_test.test = ")
+    assert KEY not in done.stdout + done.stderr
+
+
+def test_datadog_does_not_take_it() -> None:
+    with datadog_server() as server:
+        server.mode = 403
+        done = send_test(**server.environment)
+    assert done.returncode == 1
+    assert done.stdout == "datadog: not taken: HTTP 403: it does not take the key: is DD_API_KEY of this site?\n"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_pushgateway_is_asked_for_it_and_keeps_nothing(tmp_path: Path) -> None:
+    with pushgateway(tmp_path) as url:
+        done = send_test(SMOKEPROBE_MONITORING="prometheus", SMOKEPROBE_PUSHGATEWAY_URL=url)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "read back" in done.stdout
+        assert "smoke_test_test" not in get(f"{url}/metrics")
+
+
+def test_without_a_service_it_says_what_to_do() -> None:
+    done = send_test()
+    assert done.returncode == 2
+    assert "No monitoring service is used in local" in done.stderr
+    assert "SMOKEPROBE_MONITORING" in done.stderr
