@@ -35,7 +35,12 @@ app = typer.Typer(
     help="Production smoke tests that never harm what they probe.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    # each option that names no variable has SMOKEPROBE_COMMAND_OPTION
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "auto_envvar_prefix": "SMOKEPROBE",
+    },
 )
 
 monitoring = typer.Typer(cls=QuietHelp, no_args_is_help=True, help="Try the monitoring services.")
@@ -265,7 +270,13 @@ def send_test(env: Env = "local", config: Config = "", region: Region = "local")
 @app.command()
 def pause(
     seconds: Annotated[
-        str, typer.Option("--for", help="How long, such as 2h; without it, until `smokeprobe resume`.", metavar="TIME")
+        str,
+        typer.Option(
+            "--for",
+            envvar="SMOKEPROBE_PAUSE_FOR",
+            help="How long, such as 2h; without it, until `smokeprobe resume`.",
+            metavar="TIME",
+        ),
     ] = "",
     why: Annotated[str, typer.Option(help="What to tell those who wonder.", metavar="TEXT")] = "paused by hand",
     state_dir: StateDir = "",
@@ -314,7 +325,9 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[  # noqa: ARG001 - its callback does its work
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        # SMOKEPROBE_VERSION may well be somebody's name for which one to install
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version.", allow_from_autoenv=False),
     ] = False,
 ) -> None:
     """Production smoke tests that never harm what they probe."""

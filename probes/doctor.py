@@ -53,7 +53,7 @@ def examine(options: RunOptions, console: Console | None = None) -> int:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")  # a path may be longer than a line, and all of it is needed
     styles = {"ok": "green", "note": "yellow", "problem": "bold red"}
     for item in diagnoses:
         table.add_row(Text(item.state, styles[item.state]), item.name, Text(item.detail))
@@ -173,12 +173,13 @@ def _monitoring(options: RunOptions, settings: Settings) -> Iterator[Diagnosis]:
 
 def _reachable(settings: Settings) -> Diagnosis:
     endpoint = parse_url(settings.target.url)
-    name = f"target {endpoint.origin}"
+    origin = endpoint.origin
     try:
         with socket.create_connection((endpoint.host, endpoint.port), timeout=CONNECT_S):
-            return Diagnosis(name, "ok", "takes connections (nothing was asked of it)")
+            return Diagnosis("target", "ok", f"{origin} takes connections (nothing was asked of it)")
     except socket.gaierror:
-        return Diagnosis(name, "problem", "its name is not known", "look at target.url and at this machine's DNS")
+        mend = "look at target.url and at this machine's DNS"
+        return Diagnosis("target", "problem", f"{origin}: its name is not known", mend)
     except OSError as problem:
         mend = "smokeprobe standin" if settings.env == "local" else "look at target.url and at this machine's network"
-        return Diagnosis(name, "problem", f"no connection: {problem.strerror or 'timed out'}", mend)
+        return Diagnosis("target", "problem", f"{origin}: no connection: {problem.strerror or 'timed out'}", mend)

@@ -138,9 +138,14 @@ class Pipeline:
         """Checks that have no verdict yet."""
         return tuple(name for name in self._checks if name not in self._verdicts)
 
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdicts so far, in the configuration's order."""
+        return tuple(self._verdicts[name] for name in self._checks if name in self._verdicts)
+
     def report(self, facts: RunFacts, *, allow_degraded: bool) -> RunReport:
-        """The report of all verdicts, in the configuration's order."""
-        verdicts = tuple(self._verdicts[name] for name in self._checks if name in self._verdicts)
+        """The report of all verdicts."""
+        verdicts = self.verdicts
         code = exit_code(verdicts, allow_degraded=allow_degraded)
         report = RunReport(
             run_id=facts.run_id,
@@ -175,17 +180,33 @@ def publish(
     environ: Mapping[str, str] = os.environ,
 ) -> RunReport:
     """Show and write a report. One that cannot be written is said, and makes a passed run inconclusive."""
-    from probes.reports import github, terminal
+    from probes.reports import terminal
 
-    troubles = [trouble for write in _writers(readers) if (trouble := _try(write, report))]
+    troubles = _write(report, readers)
     if troubles:
         code = report.exit_code or INCONCLUSIVE
         report = replace(report, exit_code=code, notes=(*report.notes, *troubles))
     terminal.print_report(console, report)
-    if trouble := _try(lambda done: github.write_summary(done, environ), report):
+    for trouble in _summarise(report, environ):
         console.print(trouble)
     commands.annotate(report)
     return report
+
+
+def hand_over(report: RunReport, readers: Readers, environ: Mapping[str, str]) -> list[str]:
+    """Write a report to its files and the job's summary, and nothing on the console; what cannot be written."""
+    return [*_write(report, readers), *_summarise(report, environ)]
+
+
+def _write(report: RunReport, readers: Readers) -> list[str]:
+    return [trouble for write in _writers(readers) if (trouble := _try(write, report))]
+
+
+def _summarise(report: RunReport, environ: Mapping[str, str]) -> list[str]:
+    from probes.reports import github
+
+    trouble = _try(lambda done: github.write_summary(done, environ), report)
+    return [trouble] if trouble else []
 
 
 def _writers(readers: Readers) -> list[Callable[[RunReport], None]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from probes.checks.base import Check
 from probes.checks.control import ASKED_EVERY_S
+from probes.config.mistakes import did_you_mean
 from probes.config.models import Settings
 from probes.config.units import show_duration
 from probes.config.vantage import Control
@@ -33,7 +34,7 @@ class LimitPlan:
     run: int
     continuous: int
 
-    def percent(self, requests: int) -> float:
+    def percent(self, requests: float) -> float:
         """As a percentage of what the target allows."""
         return 100.0 * requests / self.limit.requests
 
@@ -198,14 +199,18 @@ def _exception_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> I
 
 
 def _idle_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> Iterator[str]:
-    """Limits that count no call of any check, enabled or not: a misspelled path would switch its limit off."""
+    """Patterns that count no call of any check, enabled or not: a misspelled path would leave its calls uncounted."""
     calls = {(call.method, call.path) for check in checks.values() for call in check.calls()}
+    known = sorted(f"{method} {path}" for method, path in calls)
     for limit in settings.rate_limits:
-        if not any(limit.covers_call(method, path) for method, path in calls):
-            yield (
-                f"limits.{limit.name}: covers nothing that any check calls: mend the paths under covers, name a page's "
-                "call under its api_calls, or leave the limit out"
-            )
+        for number, pattern in enumerate(limit.covers):
+            alone = replace(limit, covers=(pattern,))
+            if not any(alone.covers_call(method, path) for method, path in calls):
+                near = "" if pattern.path.endswith("*") else did_you_mean(str(pattern), known)
+                yield (
+                    f"limits.{limit.name}.covers.{number}: no check makes a call that {pattern} counts{near} "
+                    "(mend it, name a page's call under its api_calls, or leave it out)"
+                )
 
 
 def _time_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> Iterator[str]:

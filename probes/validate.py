@@ -78,6 +78,7 @@ def _print_owners(plan: Plan, console: Console) -> None:
 
 
 def _share(item: LimitPlan, requests: int) -> str:
-    if item.limit.spaced:
-        return f"{requests}, spaced"
-    return f"{requests} ({item.percent(requests):.1f} %)"
+    """Spaced requests count by the time that they are apart: of many, a window holds a part of one."""
+    limit = item.limit
+    in_a_window = min(requests, limit.window_s / limit.hold_s) if limit.spaced else requests
+    return f"{requests} ({item.percent(in_a_window):.1f} %)"

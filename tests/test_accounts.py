@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from probes.accounts import edge_header, read_secret
+from probes.checks.probe import AccountSecrets
 from probes.checks.registry import load_settings
 from probes.config.load import Source
 from probes.config.models import SecretSource, Settings
@@ -24,6 +25,13 @@ def test_the_end_of_its_line_is_no_part_of_a_secret(tmp_path: Path, ending: str)
         secret = read_secret(source, {"A_SECRET": f" hunter2 {ending}"})
         assert secret is not None
         assert secret.get_secret_value() == " hunter2 "
+        assert str(secret) == "**********"
+        assert "hunter2" not in repr(secret)
+
+
+def test_what_logs_an_account_in_prints_as_its_alias() -> None:
+    secrets = AccountSecrets("basic", "someone@example.com", "hunter2", "JBSWY3DPEHPK3PXP")
+    assert repr(secrets) == str(secrets) == "AccountSecrets(alias='basic')"
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

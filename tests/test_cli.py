@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -246,6 +245,22 @@ def test_validate_names_every_mistake_and_ends_with_2(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_spaced_has_its_percentage_too(tmp_path: Path) -> None:
+    shown = smokeprobe("validate", "--env", "gateway", cwd=tmp_path).stdout
+    row = next(line for line in shown.splitlines() if "10 per 1 s" in line)
+    cells = [cell.strip() for cell in row.split("│")[1:-1]]
+    assert cells[2] == "1 in 1.05 s"
+    assert all(re.fullmatch(r"\d+ \(9\.5 %\)", cell) for cell in cells[3:])
+
+
+def test_the_stand_in_is_probed_from_any_region_with_the_whole_ceiling_every_10_s(tmp_path: Path) -> None:
+    settings = load_settings(Source(shipped("config") / "local.yaml"))
+    assert {name: share.part for name, share in settings.shares.items()} == {"adhoc": 1.0}
+    assert settings.run.interval == settings.every(settings.checks["health"]) == 10.0
+    for region in ("us-east-1", "mars-7"):
+        assert smokeprobe("validate", "--region", region, cwd=tmp_path).returncode == 0
+
+
 def test_validate_refuses_what_does_not_fit(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(starter_configuration("https://example.com").replace("100 per 60s", "25 per 60s"))
     ended = smokeprobe("validate", "--config", "c.yaml", cwd=tmp_path)
@@ -280,6 +295,55 @@ def test_validate_says_what_is_wrong_with_its_call(tmp_path: Path, arguments: tu
 def test_options_come_from_the_environment_too(tmp_path: Path) -> None:
     ended = smokeprobe("validate", cwd=tmp_path, SMOKEPROBE_ENV="production", SMOKEPROBE_REGION="mars")
     assert (ended.returncode, "'mars'" in ended.stderr) == (2, True)
+
+
+OPTIONS_OF_A_RUN = RunOptions(
+    env="production", target_url="https://example.org", region="eu-west-1", checks=("health", "api"), no_browser=True,
+    json_file="r.json", junit_file="r.xml", html_file="r.html", state_dir="here", allow_degraded=True, share="mine",
+)  # fmt: skip
+
+
+@pytest.fixture
+def driven(monkeypatch: pytest.MonkeyPatch) -> list[RunOptions]:
+    """What `run` hands over to Locust, which is not started."""
+    taken: list[RunOptions] = []
+    monkeypatch.setattr("probes.swarm.drive.drive", taken.append)
+    return taken
+
+
+def test_a_run_takes_its_options_from_the_command_line_or_the_environment(
+    tmp_path: Path, driven: list[RunOptions]
+) -> None:
+    flags = [
+        *("--env", "production", "--target-url", "https://example.org", "--region", "eu-west-1", "--check", "health"),
+        *("--check", "api", "--no-browser", "--json-file", "r.json", "--junit-file", "r.xml", "--html-file", "r.html"),
+        *("--state-dir", "here", "--allow-degraded", "--share", "mine"),
+    ]
+    variables = {ENVIRONMENT[name]: value for name, value in asdict(OPTIONS_OF_A_RUN).items() if value}
+    variables |= {ENVIRONMENT["checks"]: "health api"}
+    variables |= dict.fromkeys((ENVIRONMENT["no_browser"], ENVIRONMENT["allow_degraded"]), "1")
+    smokeprobe("run", cwd=tmp_path)
+    smokeprobe("run", "--config", "c.yaml", cwd=tmp_path)
+    smokeprobe("run", *flags, cwd=tmp_path)
+    smokeprobe("run", cwd=tmp_path, **variables)
+    assert driven == [RunOptions(env="local"), RunOptions(config="c.yaml"), OPTIONS_OF_A_RUN, OPTIONS_OF_A_RUN]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_an_environment_variable_too(tmp_path: Path, command: str) -> None:
+    shown = smokeprobe(command, "--help", cwd=tmp_path).stdout
+    options = set(re.findall(r"(?m)^│ +\*? +(--[a-z-]+)|^│ (--[a-z-]+)", shown)) - {("", "--help"), ("--help", "")}
+    assert options
+    assert shown.count("[env var: SMOKEPROBE_") == len(options)
+
+
+def test_options_of_other_commands_come_from_the_environment_too(tmp_path: Path) -> None:
+    assert smokeprobe("init", cwd=tmp_path, SMOKEPROBE_INIT_URL="https://example.com").returncode == 0
+    assert "https://example.com" in (tmp_path / "smokeprobe.yaml").read_text()
+    assert " 2 h, " in smokeprobe("pause", cwd=tmp_path, SMOKEPROBE_PAUSE_FOR="2h").stdout
+    named = smokeprobe("standin", cwd=tmp_path, SMOKEPROBE_STANDIN_FAULT="none-such")
+    assert named.stderr == "--fault none-such: not known. `--fault list` lists them.\n"
+    assert smokeprobe("validate", cwd=tmp_path, SMOKEPROBE_VERSION="1.2").returncode == 0  # somebody's own
 
 
 def test_an_empty_variable_is_one_that_is_not_set(tmp_path: Path) -> None:
@@ -353,16 +417,6 @@ def test_without_a_state_that_can_be_written_they_end_with_3(tmp_path: Path, com
     assert (ended.returncode, ended.stdout) == (3, "")
     assert len(ended.stderr.splitlines()) <= 2
     assert "Traceback" not in ended.stderr
-
-
-def test_a_pause_stops_a_run_before_it_sends_anything(tmp_path: Path) -> None:
-    with RawServer(always(OK)) as server:
-        (tmp_path / "c.yaml").write_text(starter_configuration(server.url))
-        assert smokeprobe("pause", cwd=tmp_path).returncode == 0
-        ended = spawned("run", "--config", "c.yaml", "--no-browser", "--json-file", "report.json", cwd=tmp_path)
-    assert (ended.returncode, server.connections) == (3, 0)
-    (check,) = json.loads((tmp_path / "report.json").read_text())["checks"]
-    assert check["outcome"] == "skipped"
 
 
 @pytest.mark.parametrize("name", ["does-not-exist", "health"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from probes.clients.chromium import find_chromium, sandbox_available
 from probes.doctor import examine
 from probes.options import DATABASE_URL, RunOptions
 from probes.safety.ledger import open_ledger
@@ -15,8 +17,8 @@ from probes.standin.process import StandIn
 from tests.config.sample import GOOD
 
 
-def examined(options: RunOptions) -> tuple[int, str]:
-    console = Console(file=StringIO(), width=200)
+def examined(options: RunOptions, width: int = 200) -> tuple[int, str]:
+    console = Console(file=StringIO(), width=width)
     code = examine(options, console)
     assert isinstance(console.file, StringIO)
     return code, console.file.getvalue()
@@ -30,6 +32,17 @@ def test_all_is_well_and_nothing_was_asked(tmp_path: Path, monkeypatch: pytest.M
     assert code == 0, shown
     assert "problem" not in shown
     assert "takes connections" in shown
+    on, why_not = sandbox_available(find_chromium(os.environ).path)
+    assert f"Chromium's sandbox   {'on' if on else f'off: {why_not}'}" in shown
+
+
+def test_a_long_path_is_shown_whole(tmp_path: Path) -> None:
+    config = tmp_path / "-".join(["long"] * 20) / "c.yaml"
+    config.parent.mkdir()
+    config.write_text(GOOD)
+    options = RunOptions(config=str(config), state_dir=str(config.parent), target_url="http://127.0.0.1:9")
+    shown = "".join(examined(options, width=80)[1].split())
+    assert f"ledger{config.parent}/ledger.sqlite3" in shown
 
 
 def test_each_trouble_is_named_with_its_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

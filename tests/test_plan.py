@@ -19,6 +19,7 @@ from probes.config.load import Source, environments, shipped
 from probes.errors import ConfigError
 from probes.options import RunOptions
 from probes.plan import Plan, make_plan, problems_of
+from probes.standin.limiter import Persona, limits_covering
 from probes.validate import print_plan, validate_plan
 
 LOGIN_CALLS = ("/api/v1/auth/login", "/api/v1/auth/logout", "/api/v1/enhance")
@@ -132,25 +133,29 @@ def test_a_target_that_no_run_would_reach(tmp_path: Path, target: dict[str, Any]
     assert all(("target.private: true" in line) is ("private" not in target) for line in problems)
 
 
-IDLE = (
-    "covers nothing that any check calls: mend the paths under covers, name a page's call under its api_calls, or "
-    "leave the limit out"
-)
+IDLE = "(mend it, name a page's call under its api_calls, or leave it out)"
 
 
 @pytest.mark.parametrize(
     ("calls", "idle"),
     [
-        ({"covers": ["GET /api/v1/tset"]}, True),  # a typo, and the limit would count nothing
-        ({"covers": ["POST /api/v1/test"]}, True),
-        ({"covers": ["* /api/*"], "excepts": ["* /api/*"]}, True),
-        ({"covers": ["GET /api/v1/tset", "GET /api/v1/test"]}, False),
-        ({"covers": ["GET /api/v1/off"]}, False),  # of a check that is switched off, but there
-        ({"covers": ["GET /api/v1/techniques"]}, False),  # what a page is to call
-        ({"covers": ["POST /api/v1/auth/logout"]}, False),
+        # a typo, and those calls would not be counted
+        ({"covers": ["GET /api/v1/tset"]}, {0: "GET /api/v1/tset counts; did you mean GET /api/v1/test?"}),
+        ({"covers": ["POST /api/v1/test"]}, {0: "POST /api/v1/test counts; did you mean GET /api/v1/test?"}),
+        ({"covers": ["* /api/*"], "excepts": ["* /api/*"]}, {0: "* /api/* counts"}),
+        (
+            {"covers": ["GET /api/v1/test", "GET /api/v1/tset", "* /nowhere/*"]},
+            {1: "GET /api/v1/tset counts; did you mean GET /api/v1/test?", 2: "* /nowhere/* counts"},
+        ),
+        ({"covers": ["* /api/*", "GET /api/v1/test"]}, {}),
+        ({"covers": ["GET /api/v1/off"]}, {}),  # of a check that is switched off, but there
+        ({"covers": ["GET /api/v1/techniques"]}, {}),  # what a page is to call
+        ({"covers": ["POST /api/v1/auth/logout"]}, {}),
     ],
 )
-def test_a_limit_that_counts_no_call_of_any_check_is_refused(tmp_path: Path, calls: dict[str, Any], idle: bool) -> None:
+def test_each_pattern_of_a_limit_counts_some_call_or_is_refused(
+    tmp_path: Path, calls: dict[str, Any], idle: dict[int, str]
+) -> None:
     checks = {
         "a": http("/api/v1/test"),
         "b": http("/api/v1/off", enabled=False),
@@ -159,7 +164,9 @@ def test_a_limit_that_counts_no_call_of_any_check_is_refused(tmp_path: Path, cal
     }
     limits = {**API, "one": {"allows": "1000 per 60s", "key": "ip", **calls}}
     _, problems = plan_of(tmp_path, configuration(checks, limits))
-    assert problems == ([f"limits.one: {IDLE}"] if idle else [])
+    assert problems == [
+        f"limits.one.covers.{number}: no check makes a call that {said} {IDLE}" for number, said in idle.items()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -467,3 +474,13 @@ def test_every_shipped_configuration_fits_under_its_ceilings(path: Path) -> None
         plan = validate_plan(RunOptions(config=str(path), region=region))
         for item in (*plan.limits, *plan.control):
             assert item.limit.spaced or max(item.run, item.continuous) <= item.limit.ceiling < item.limit.requests / 10
+
+
+@pytest.mark.parametrize("path", [shipped("config") / f"{env}.yaml" for env in environments()], ids=environments())
+def test_every_shipped_configuration_counts_a_call_where_the_target_counts_it(path: Path) -> None:
+    settings = load_settings(Source(path))
+    persona: Persona = "gateway" if path.stem == "gateway" else "design"
+    calls = {(call.method, call.path) for check in build_checks(settings, path).values() for call in check.calls()}
+    for method, called in sorted(calls):
+        ours = {limit.name for limit in settings.rate_limits if limit.covers_call(method, called)}
+        assert ours == set(limits_covering(persona, method, called)), f"{method} {called}"

@@ -216,5 +216,13 @@ def test_the_lock_files_hold_what_the_project_asks_for(name: str, with_extra: bo
     assert missing == [], "run: make lock"
 
 
+def test_every_change_must_pass_all_tests_and_a_smoke_run() -> None:
+    listed = re.search(
+        r"(?m)^for target in (.+); do\n.*\n    make --no-print-directory \"\$target\"$", text_of(".ci/run")
+    )
+    assert listed
+    assert listed[1].split() == ["test", "smoke", "test-tools", "test-fleet", "slow"]
+
+
 def test_locusts_pytest_plugin_is_not_loaded(pytestconfig: pytest.Config) -> None:
     assert not pytestconfig.pluginmanager.hasplugin("locust")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -63,3 +65,20 @@ def test_it_works_without_the_source_tree(installed: Path, tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stderr
     assert "validate" in done.stdout
+
+
+def test_a_whole_run_needs_nothing_else(installed: Path, tmp_path: Path) -> None:
+    smokeprobe = str(installed / "smokeprobe")
+    run = [smokeprobe, "standin", "--port", "0", "--", smokeprobe, "run", "--json-file", "report.json"]
+    browsers = ("SMOKEPROBE_CHROMIUM", "PLAYWRIGHT_BROWSERS_PATH")
+    kept = {name: os.environ[name] for name in browsers if name in os.environ}
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **kept}
+    done = subprocess.run(run, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=100)
+    checks = {check["name"]: check["outcome"] for check in json.loads((tmp_path / "report.json").read_text())["checks"]}
+    # times are those of a busy machine
+    assert set(checks.values()) <= {"passed", "degraded"}, done.stdout + done.stderr
+    assert list(checks) == ["health", "homepage", "enhancement", "login", "api"]
+    init = [smokeprobe, "init", "--url", "https://example.com"]
+    subprocess.run(init, cwd=tmp_path, env=environ, check=True, capture_output=True)
+    validate = [smokeprobe, "validate", "--config", "smokeprobe.yaml"]
+    subprocess.run(validate, cwd=tmp_path, env=environ, check=True, capture_output=True)

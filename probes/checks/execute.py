@@ -6,6 +6,7 @@ import datetime as dt
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,25 @@ PACKAGE = Path(probes.__file__).parent
 
 
 def execute(check: AnyCheck, tools: Tools, on_attempt: Callable[[int], None]) -> Verdict:
-    """Run a check to its verdict. Never raises for what the target or the check does wrong."""
+    """Run a check to its verdict. Never raises for what the target or the check does wrong.
+
+    `on_attempt` is told of each further try once, be it of the whole or of steps in place.
+    """
     begun, started_at = time.monotonic(), dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
     probes: list[Probe] = []
     # a check of GETs alone repeats single steps in place, so the whole of it is tried once
     attempts = check.tries if check.writes or check.browser else 1
+    highest = 0
+
+    def trying(number: int) -> None:
+        nonlocal highest
+        if number > highest:
+            highest = number
+            on_attempt(number)
 
     def attempt() -> Probe:
-        on_attempt(len(probes) + 1)
-        probes.append(_attempt(check, tools))
+        trying(len(probes) + 1)
+        probes.append(_attempt(check, replace(tools, trying=trying)))
         return probes[-1]
 
     try:

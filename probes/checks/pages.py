@@ -11,7 +11,7 @@ from probes.checks.finding import Finding, degraded, failed
 from probes.checks.probe import Probe
 from probes.clients.browser import Browser, OnSession
 from probes.clients.journey import Action, Journey
-from probes.clients.page_result import ActionResult, Answered, PageResult
+from probes.clients.page_result import ActionResult, Answered, Blocked, PageResult
 from probes.config.units import show_duration
 from probes.errors import PausedError, QuotaError, SmokeprobeError
 from probes.model import NETWORK, Layer, Outcome, Phases, Reason, Step, whole
@@ -35,6 +35,9 @@ NET_LAYERS: tuple[tuple[str, Layer], ...] = (
 SILENCE = frozenset({"ERR_TIMED_OUT", "ERR_INTERNET_DISCONNECTED", "ERR_NETWORK_CHANGED"})
 """Those of the HTTP layer that mean that no answer came."""
 
+LONGEST_PATH = 60
+"""Characters of a path that a note has room for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
@@ -56,11 +59,19 @@ def make_visit(probe: Probe, visit: Visit, on_session: OnSession = lambda _token
         return None
     result = _go(probe, probe.tools.browser, visit, on_session)
     if result is not None:
-        probe.tools.tally.blocked += len(result.blocked)
+        for kept_back in result.blocked:
+            probe.tools.tally.kept_back_of_page(_named(kept_back, probe.tools.settings.target.url))
         if result.screenshot:
             probe.screenshot = probe.tools.screenshot_path
         _heed(probe, result)
     return result
+
+
+def _named(kept_back: Blocked, target: str) -> str:
+    """A request of a page in few words; other hosts are not named, as they may be internal ones."""
+    parts = urlsplit(kept_back.url)
+    own = f"{parts.scheme}://{parts.netloc}" == target and len(parts.path) <= LONGEST_PATH
+    return f"{kept_back.method} {parts.path}" if own else f"{kept_back.method} to another address"
 
 
 def _go(probe: Probe, browser: Browser, visit: Visit, on_session: OnSession) -> PageResult | None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Judge = Callable[[Response], Iterable[Finding]]
 
+MOST_NAMED = 3
+"""How many different requests of pages that were kept back are told by name."""
+
 CUT_SHORT_S = 1.0
 """An attempt that fails with less than this left of the check's time has failed for want of it."""
 
@@ -71,9 +74,16 @@ class AccountSecrets:
 
 @dataclass(slots=True)
 class Tally:
-    """What was counted while a check ran."""
+    """What was counted while checks ran; `of_pages` says what the guard kept back of pages, each with how often."""
 
     blocked: int = 0
+    of_pages: dict[str, int] = field(default_factory=dict)
+
+    def kept_back_of_page(self, what: str) -> None:
+        """Count a request of a page that was kept back; pages may invent ever new ones, so only a few are named."""
+        self.blocked += 1
+        name = what if what in self.of_pages or len(self.of_pages) < MOST_NAMED else "others"
+        self.of_pages[name] = self.of_pages.get(name, 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,7 @@ class Tools:
     screenshot_path: str = ""
     sleep: Callable[[float], None] = time.sleep
     see_out: SeeOut = _to_its_end
+    trying: Callable[[int], None] = lambda _number: None  # is told of each further try in place, by its number
 
 
 @dataclass(slots=True)
@@ -157,6 +168,8 @@ class Probe:
             # a slow answer is one too, so a try may take all the time; only a log-out that hangs leaves some to another
             timeout_s = deadline.remaining() / (repeats - len(tried) if request.cleanup else 1)
             if timeout_s > 0 or not tried:
+                if tried:
+                    self.tools.trying(len(tried) + 1)
                 tried.append(self._try(name, request, judge, within, timeout_s, heard))
             return tried[-1]
 

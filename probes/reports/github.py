@@ -98,12 +98,14 @@ class CommandStop:
 
 def _lines(report: RunReport) -> Iterator[str]:
     icon = _ICONS[Outcome.PASSED if report.exit_code == 0 else report.outcome]
-    yield f"### {icon} {_text(title(report))}: {_text(report.target)}"
+    where = f": {_text(report.target)}" if report.target else ""
+    yield f"### {icon} {_text(title(report))}{where}"
     yield ""
     yield _text(headline(report))
     yield ""
-    yield "| check | outcome | slowest step | time | limit |"
-    yield "|---|---|---|--:|--:|"
+    if report.verdicts:
+        yield "| check | outcome | slowest step | time | limit |"
+        yield "|---|---|---|--:|--:|"
     for verdict in report.verdicts:
         yield _row(verdict)
     for verdict in report.verdicts:

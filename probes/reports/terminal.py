@@ -27,6 +27,10 @@ _SYMBOLS = dict(zip(Outcome, "✓▲✗◷?–", strict=True))
 _ASCII_SYMBOLS = dict(zip(Outcome, "+!x~?-", strict=True))
 
 
+LEFT_OUT = "left out "
+"""How the rule of a reason begins where nothing is wrong: the configuration or a flag says so."""
+
+
 def symbol(outcome: Outcome, *, ascii_only: bool) -> str:
     """One character for an outcome, for the eye; the word always stands beside it."""
     return (_ASCII_SYMBOLS if ascii_only else _SYMBOLS)[outcome]
@@ -71,8 +75,12 @@ class _Painter:
         if self._asked:
             yield self._table()
         for verdict in self._asked:
+            advised: set[str] = set()
             for outcome, reason in reasons(verdict):
-                yield from self._reason(verdict, outcome, reason)
+                if not reason.rule.startswith(LEFT_OUT):  # which is said below
+                    told = advice(outcome, reason)
+                    yield from self._reason(verdict, outcome, reason, "" if told in advised else told)
+                    advised.add(told)
         yield ""
         yield self._facts()
         yield ""
@@ -119,7 +127,7 @@ class _Painter:
             self._text(milliseconds(step.limit_ms), style if over else "dim"),
         )
 
-    def _reason(self, verdict: Verdict, outcome: Outcome, reason: Reason) -> Iterator[RenderableType]:
+    def _reason(self, verdict: Verdict, outcome: Outcome, reason: Reason, told: str) -> Iterator[RenderableType]:
         yield ""
         yield self._text(
             f"{self._mark(outcome)} {verdict.check} {outcome}: {reason.step} ({reason.layer}): {reason.rule}",
@@ -133,7 +141,7 @@ class _Painter:
         lines += [f"{word} {value}" for word, value in ids if value]
         if verdict.screenshot and reason == verdict.reason:
             lines.append(f"screenshot {verdict.screenshot}")
-        lines.append(advice(outcome, reason))
+        lines.append(told)
         for line in filter(None, lines):
             yield Padding(self._text(line), (0, 0, 0, 4), expand=False)
 
@@ -146,12 +154,16 @@ class _Painter:
         return facts
 
     def _left_out(self) -> dict[str, list[str]]:
-        """The checks that the configuration or a flag leaves out, by why."""
+        """The checks, and steps of them, that the configuration or a flag leaves out, by why."""
         found: dict[str, list[str]] = {}
         for verdict in self.report.verdicts:
             if verdict.configured_out:
-                why = verdict.reason.rule.removeprefix("left out ") if verdict.reason else "skipped"
+                why = verdict.reason.rule.removeprefix(LEFT_OUT) if verdict.reason else "skipped"
                 found.setdefault(why, []).append(verdict.check)
+            for step in verdict.steps:
+                if step.reason is not None and step.reason.rule.startswith(LEFT_OUT):
+                    why = step.reason.rule.removeprefix(LEFT_OUT)
+                    found.setdefault(why, []).append(f"{verdict.check}'s {step.name}")
         return found
 
     def _each_fact(self) -> Iterator[tuple[str, str]]:

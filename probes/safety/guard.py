@@ -102,6 +102,11 @@ def counted_as(origin: str) -> str:
     return f"[{host}]:{endpoint.port}" if ":" in host else f"{host}:{endpoint.port}"
 
 
+def on_this_machine(origin: str) -> bool:
+    """Whether a target is on loopback, by whichever name."""
+    return counted_as(origin).startswith("localhost:")
+
+
 def check_headers(names: Iterable[str]) -> None:
     """Refuse headers by which a request becomes one of another method; `_` and `-` are the same to some servers."""
     for name in names:

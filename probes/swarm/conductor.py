@@ -199,6 +199,11 @@ class Conductor:
         """What was sent and what was kept back."""
         return RequestCount(self._sent, self._tally.blocked, dict(self._by_method))
 
+    @property
+    def kept_back_of_pages(self) -> dict[str, int]:
+        """What the guard kept back of pages, each with how often."""
+        return dict(self._tally.of_pages)
+
     def limits_used(self) -> tuple[LimitUse, ...]:
         """The worst window of each limit since this conductor was made."""
         return self.desk.limits_used(self.begun_at)

@@ -20,7 +20,7 @@ from probes.config.rules import guard_rules, user_agent
 from probes.errors import ConfigError
 from probes.options import DATABASE_URL, RunOptions
 from probes.plan import problems_of
-from probes.safety.guard import Guard
+from probes.safety.guard import Guard, on_this_machine
 from probes.safety.redact import Redactor
 from probes.share_rules import check_by_hand, share_of_master, share_of_worker
 
@@ -205,5 +205,7 @@ def _accounts(
         if found[alias].totp_seed:
             redactor.learn(found[alias].totp_seed, "one-time code seed")
     if problems:
+        if on_this_machine(settings.target.url):
+            problems.append("For the stand-in it is set by itself: smokeprobe standin -- smokeprobe run")
         raise ConfigError("A secret is missing:", tuple(problems))
     return found

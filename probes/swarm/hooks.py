@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +17,7 @@ from probes.swarm.arguments import add_arguments, options_from
 from probes.swarm.equipment import equip, equip_master, equip_worker
 from probes.swarm.fleet import check_address, fleet_key, refuse_taken
 from probes.swarm.only_one import be_the_only_one
+from probes.swarm.refused import refuse
 from probes.swarm.session import SmokeSession
 from probes.swarm.signals import forget, remember
 from probes.swarm.silence import guard_output, outlast_output
@@ -52,8 +52,7 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSe
         the_door = door_of(parsed, os.environ)
         session = _session(parsed, options, only_kinds)
     except SmokeprobeError as problem:
-        sys.stderr.write(f"{problem}\n")
-        sys.exit(2)
+        refuse(problem, options)
 
     def begin(environment: Environment, **_: Any) -> None:
         gc.freeze()  # all that has been imported is never looked through again, in the middle of a check
@@ -70,8 +69,7 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSe
 
                 furnish(environment, cast("Watched", session), the_door)
         except SmokeprobeError as problem:
-            sys.stderr.write(f"{problem}\n")
-            sys.exit(2)
+            refuse(problem, options)
 
     def end(environment: Environment, **_: Any) -> None:
         session.end(environment)

@@ -26,6 +26,7 @@ from probes.swarm.conductor import Conductor
 from probes.swarm.desk import LedgerDesk
 from probes.swarm.dispatcher import OneUserPerCheck
 from probes.swarm.equipment import Equipment
+from probes.swarm.notes import notes_on
 from probes.swarm.prewarm import IDLE_S, start_browser
 from probes.swarm.reporting import reporter_of
 from probes.swarm.signals import remembered, stopping_signals
@@ -188,6 +189,7 @@ class SmokeSession:
             duration_s=time.monotonic() - conductor.begun_at,
             rate_limits=conductor.limits_used(),
             requests=conductor.requests(),
+            notes=tuple(notes_on(self.equipment.target, self._pipeline.verdicts, conductor.kept_back_of_pages)),
             signal=self._signal,
             region_verified=self._region_verified(),
         )

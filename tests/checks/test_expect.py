@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -213,6 +216,34 @@ def test_http_checks_judge_by_their_configuration(
 ) -> None:
     assert verdict_on(tmp_path, sent, **expected) == (outcome, why)
     assert SECRET not in why
+
+
+@pytest.mark.parametrize(
+    ("days", "at_least", "outcome", "why"),
+    [
+        (21.1, "1.2", "passed", ""),
+        (20.9, "1.2", "degraded", "page (tls): certificate expires soon; expected 21 days, got 20.9 days"),
+        (7.1, "1.2", "degraded", "page (tls): certificate expires soon; expected 21 days, got 7.1 days"),
+        (6.9, "1.2", "failed", "page (tls): certificate about to expire; expected 7 days, got 6.9 days"),
+        (90, "1.3", "failed", "page (tls): TLS version too old; expected 1.3, got 1.2"),
+    ],
+)
+def test_certificate_and_tls_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: float, at_least: str, outcome: str, why: str
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "roots.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "roots.pem"))
+    ends = dt.datetime.now(dt.UTC) + dt.timedelta(days=days, seconds=30)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    authority.issue_cert("127.0.0.1", not_after=ends).configure_cert(context)
+    with RawServer(always(answer()), context) as server:
+        target = {"url": server.url, "private": True, "certificate": {"tls_at_least": at_least}}
+        page = {"attempts": 1, "requests": {"page": {"path": "/"}}}
+        verdict = Stage(tmp_path, server.url).run(page, target=target)
+    assert (verdict.outcome, reason(verdict) if verdict.reason else "") == (outcome, why)
+    assert verdict.certificate_days == pytest.approx(days, abs=0.01)
 
 
 def test_head_and_options_may_be_asked_too(tmp_path: Path) -> None:

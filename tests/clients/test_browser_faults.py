@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from probes.clients.browser import GRACE_S, Browser, BrowserError
-from probes.clients.chromium import Chromium
+from probes.clients.chromium import Chromium, find_chromium, sandbox_available
 from probes.clients.journey import Action, Expect, Fill, Goto, WaitForPath
 from tests.clients.browser_help import (
     Answer,
@@ -180,6 +180,9 @@ def test_secrets_are_in_no_environment_and_no_argument(target: Recorder, monkeyp
         for process in family:
             assert "pl4nted" not in " ".join([*command(process), *environment(process)])
         assert any(environment(process) for process in family)
+        # and the sandbox is on wherever it can be
+        switched_off = any("--no-sandbox" in command(process) for process in family)
+    assert switched_off is not sandbox_available(find_chromium(os.environ).path)[0]
 
 
 def environment(process: psutil.Process) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
+from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
+from probes import __version__
 from probes.standin.process import StandIn
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +29,9 @@ LOCUST = str(Path(sys.executable).with_name("locust"))
 CHECKS = ("health", "homepage", "enhancement", "login", "api")
 LIMITS = {"enhance": (100, 60.0), "test": (100, 60.0), "api": (600, 60.0)}
 """What the design persona allows, as CONTRACT has it: requests and seconds."""
+
+REPORT_SCHEMA = Draft202012Validator(json.loads((ROOT / "docs" / "run-report.schema.json").read_text()))
+USER_AGENT = re.compile(rf"(Mozilla/.* )?smokeprobe/{re.escape(__version__)} \(\+https://\S+\)")
 
 LONGEST_RUN_S = 31.0
 SHORT: dict[str, Any] = {
@@ -43,6 +50,9 @@ LOOSE: dict[str, Any] = {
 }
 """Limits of time that a machine busy with other tests does not break, and short waits between tries."""
 
+_END_S = 4.0
+"""What ending the browser may take after the report, on a machine that is busy with other tests."""
+
 _START_S = 10.0
 """What the interpreter may take beside the run itself, on a machine that is busy with other tests."""
 
@@ -56,11 +66,14 @@ class Ran:
     stderr: str
     wall_s: float
     json_file: Path
+    outlived_s: float
+    """How long the process was still there after its report."""
 
     @cached_property
     def report(self) -> dict[str, Any]:
-        """The JSON report, which is there in every case."""
+        """The JSON report, which is there in every case, and is what its schema says."""
         report: dict[str, Any] = json.loads(self.json_file.read_text())
+        REPORT_SCHEMA.validate(report)
         return report
 
     @cached_property
@@ -170,7 +183,9 @@ class Running:
     def end(self, timeout_s: float = LONGEST_RUN_S + 20) -> Ran:
         """Wait for its end."""
         stdout, stderr = self.process.communicate(timeout=timeout_s)
-        return Ran(self.process.returncode, stdout, stderr, time.monotonic() - self._begun, self.json_file)
+        wall_s = time.monotonic() - self._begun
+        outlived_s = time.time() - self.json_file.stat().st_mtime if self.json_file.exists() else 0.0
+        return Ran(self.process.returncode, stdout, stderr, wall_s, self.json_file, outlived_s)
 
     def family(self) -> list[psutil.Process]:
         """The run's process and all that it has started."""
@@ -232,6 +247,18 @@ def assert_under_ceiling(target: StandIn) -> None:
         assert peak * 10 < allowed, f"{peak} requests of limit {name} within {window_s} s"
 
 
+def assert_peaks_are_told(ran: Ran, target: StandIn) -> None:
+    """The report claims at least what the target has seen of each limit, in per cent too, and that is below 10."""
+    ledger = target.ledger()
+    assert {limit["name"] for limit in ran.report["rate_limits"]} == set(LIMITS)
+    for limit in ran.report["rate_limits"]:
+        _, window_s = LIMITS[limit["name"]]
+        seen = busiest([entry for entry in ledger if limit["name"] in entry["limits"]], window_s)
+        assert seen <= limit["peak"] <= limit["ceiling"], limit
+        assert limit["peak_percent"] == pytest.approx(100 * limit["peak"] / limit["limit"], abs=0.1)
+        assert limit["peak_percent"] < 10, limit
+
+
 def assert_left_nothing(
     target: StandIn, *, stored: bool = False, rows: bool = False, open_session: bool = False
 ) -> None:
@@ -249,7 +276,7 @@ def assert_left_nothing(
 def assert_recognisable(target: StandIn) -> None:
     """Every request says who sent it, in which run and trace."""
     for entry in target.ledger():
-        assert "smokeprobe/" in entry["user_agent"], entry
+        assert USER_AGENT.fullmatch(entry["user_agent"]), entry
         assert entry["run"], entry
         assert entry["run"] in entry["traceparent"], entry
 
@@ -264,4 +291,5 @@ def expected_code(outcomes: list[str]) -> int:
 def assert_in_time(ran: Ran, bound_s: float = LONGEST_RUN_S) -> None:
     """The run ended within its bound, by its own account, and by the clock with what starting Python takes."""
     assert ran.report["duration_s"] <= bound_s, ran.story()
+    assert ran.outlived_s <= _END_S, ran.story()
     assert ran.wall_s <= bound_s + _START_S, ran.story()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -64,6 +65,8 @@ def test_a_port_that_nobody_listens_on(run_at: RunAt) -> None:
 
     assert_all_failed(ran, "connect", CHECKS)
     assert "refused" in ran.reason("health")
+    (note,) = ran.report["notes"]
+    assert f"Nothing listens at http://127.0.0.1:{port}. Start something to try it on (smokeprobe standin" in note
 
 
 @contextmanager
@@ -131,6 +134,10 @@ def test_a_good_certificate_passes_and_its_days_are_told(authority: Authority, r
     assert ran.code == 0, ran.story()
     assert ran.checks["health"]["certificate_days"] == pytest.approx(90, abs=0.1)
     assert ran.step("health", "edge")["phases"]["tls_ms"] > 0
+    assert re.search(r"^ +edge +\S+ ms +5\.00 s *$", ran.stdout, re.MULTILINE), ran.stdout
+    assert re.search(r"^left out +homepage, login's web \(by --no-browser\) *$", ran.stdout, re.MULTILINE), ran.stdout
+    assert "skipped:" not in ran.stdout
+    assert re.search(r"^certificate +(89|90) days left *$", ran.stdout, re.MULTILINE), ran.stdout
 
 
 @pytest.mark.parametrize(("days", "outcome"), [(20, "degraded"), (5, "failed")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,22 @@ def test_nothing_is_given_away(faults: tuple[str, ...], guarded: StandIn, secret
     assert {"report.xml", "report.html", "summary.md", "report.json"} <= {Path(where).name for where in said}
     assert_never_exposed(said, PLANTED)
     assert ran.code == (1 if faults else 0), ran.story()
+    assert ("\n::error title=" in ran.stdout) is bool(faults)
+    assert "kept back what pages would have sent: POST /analytics/collect" in ran.report["notes"][0]
+    assert_pictures_of_failures(ran, state, failures=bool(PICTURED & set(faults)))
+
+
+PICTURED = {"page-missing-element", "dashboard-no-logout-button"}
+"""Faults of pages that answer 200 and on which something that is looked for is missing."""
+
+
+def assert_pictures_of_failures(ran: Ran, state: Path, *, failures: bool) -> None:
+    pictures = list((state / "screenshots").glob("*"))
+    assert {str(picture) for picture in pictures} == {
+        check["screenshot"] for check in ran.report["checks"] if "screenshot" in check
+    }
+    assert bool(pictures) is failures
+    assert {stat.S_IMODE(picture.stat().st_mode) for picture in pictures} <= {0o600}
 
 
 def test_tokens_of_a_session_that_stays_open(guarded: StandIn, secretive: Runner, tmp_path: Path) -> None:

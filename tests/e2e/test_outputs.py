@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
@@ -55,6 +57,31 @@ def test_no_standard_output_at_all(runner: Runner, closed: str) -> None:
     done = subprocess.run(shell, env=runner.environment(), capture_output=True, text=True, check=False, timeout=50)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(report.read_text())["exit_code"] == 0
+
+
+def test_on_a_terminal_a_run_shows_how_far_it_is(target: StandIn, runner: Runner) -> None:
+    target.set_faults("first-503")
+    leader, follower = os.openpty()
+    line, _ = runner.command(*QUICK)
+    env = {**runner.environment(), "TERM": "xterm", "COLUMNS": "90"}
+    with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=follower, stderr=follower, env=env) as run:
+        os.close(follower)
+        shown = "".join(until_closed(leader))
+    assert run.returncode == 0, shown
+    frames = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert re.search(r"api +running +\d", frames), frames
+    assert re.search(r"api +running +attempt 2 +\d", frames), frames
+    assert frames.rstrip().endswith("left out"), frames
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
+
+
+def until_closed(terminal: int) -> Iterator[str]:
+    with os.fdopen(terminal, "rb", buffering=0) as read:
+        try:
+            while data := read.read(4096):
+                yield data.decode()
+        except OSError:  # as Linux tells that nobody has the other end any more
+            return
 
 
 def test_a_pipe_without_a_reader_costs_one_report(runner: Runner, tmp_path: Path) -> None:

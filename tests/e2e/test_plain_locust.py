@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -72,7 +73,7 @@ def test_a_wrong_configuration_sends_nothing(target: StandIn, runner: Runner, tm
     ended, said = run(runner, tmp_path, "--no-browser", SMOKE_TEST_PASSWORD="")
 
     assert ended == 2, said
-    assert "SMOKE_TEST_PASSWORD" in said
+    assert "SMOKE_TEST_PASSWORD" in str(said["notes"])
     assert target.ledger() == []
 
 
@@ -81,6 +82,10 @@ def test_with_the_browser(target: StandIn, runner: Runner, tmp_path: Path) -> No
 
     assert ended == 0, report
     assert {check["outcome"] for check in report["checks"]} == {"passed"}
+    assert {
+        *(f"homepage.{name}" for name in ("load_ms", "ttfb_ms", "fcp_ms", "lcp_ms", "cls")),
+        *(f"health.{name}" for name in ("db_query_time_ms", "cache_hit_rate", "error_rate")),
+    } <= set(report["metrics"])
     assert_left_nothing(target)
 
 
@@ -130,6 +135,7 @@ def test_what_is_meant_for_locust_does_not_reach_a_run(runner: Runner) -> None:
 
     assert ran.code == 0, ran.story()
     assert ran.outcome("api") == "passed"
+    assert re.search(r"^api +started$", ran.stdout, re.MULTILINE), "without a terminal there are plain lines"
 
 
 EMPTY = {"SMOKEPROBE_ALLOW_DEGRADED": "", "SMOKEPROBE_REGION": "", "SMOKEPROBE_SHARE": " ", "SMOKEPROBE_HTML_FILE": ""}

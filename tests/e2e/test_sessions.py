@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from probes.standin.process import StandIn
@@ -34,14 +35,25 @@ def seen(target: StandIn, path: str, times: int = 1) -> Callable[[], bool]:
     return lambda: sum(entry["path"] == path for entry in target.ledger()) >= times
 
 
-def test_a_locked_account_is_the_probes_trouble_and_is_tried_once(target: StandIn, runner: Runner) -> None:
+def two_logins(folder: Path) -> Path:
+    """A configuration in which two checks log in to one account."""
+    again = {"kind": "login", "attempts": 2, "timeout": "2s", "every": "5m"}
+    seldom = {"health": {"every": "1h"}}  # so that both logins fit under the ceiling
+    return write_config(folder / "two.yaml", {"checks": SHORT}, {"checks": {**seldom, "login-again": again}})
+
+
+def test_a_locked_account_is_the_probes_trouble_and_is_tried_once(
+    target: StandIn, runner: Runner, tmp_path: Path
+) -> None:
     target.lock("basic", 600)
 
-    ran = runner.run("--check", "login")
+    ran = runner.run("--check", "login", "--check", "login-again", config=two_logins(tmp_path))
 
     assert ran.code == 3, ran.story()
-    assert (ran.outcome("login"), ran.layer("login")) == ("error", "account")
-    assert "account locked until 20" in ran.reason("login")
+    told = {ran.reason(check).partition(" until 20")[0] for check in ("login", "login-again")}
+    locked = "log-in (account): no further login in this run: the account is locked or inactive"
+    assert {text.partition(" [")[0] for text in told} == {"log-in (account): account locked", locked}
+    assert ran.outcome("login") == ran.outcome("login-again") == "error"
     assert posts(target, LOGIN) == 1
 
 
@@ -58,11 +70,7 @@ def test_a_wrong_password_is_tried_once_in_the_whole_run(target: StandIn, runner
 def test_a_wrong_password_is_tried_once_by_two_checks_of_one_account(
     target: StandIn, runner: Runner, tmp_path: Path
 ) -> None:
-    again = {"kind": "login", "attempts": 2, "timeout": "2s", "every": "5m"}
-    seldom = {"health": {"every": "1h"}}  # so that both logins fit under the ceiling
-    config = write_config(tmp_path / "two.yaml", {"checks": SHORT}, {"checks": {**seldom, "login-again": again}})
-
-    ran = runner.run("--no-browser", config=config, env={"SMOKE_TEST_PASSWORD": "not-the-password"})
+    ran = runner.run("--no-browser", config=two_logins(tmp_path), env={"SMOKE_TEST_PASSWORD": "not-the-password"})
 
     assert ran.code == 1, ran.story()
     assert {ran.outcome("login"), ran.outcome("login-again")} == {"failed", "error"}
@@ -70,11 +78,17 @@ def test_a_wrong_password_is_tried_once_by_two_checks_of_one_account(
     assert posts(target, LOGIN) == 1
 
 
-def test_without_a_password_nothing_is_sent(target: StandIn, runner: Runner) -> None:
-    ran = runner.run(env={"SMOKE_TEST_PASSWORD": ""})
+def test_without_a_password_nothing_is_sent_and_each_report_says_so(
+    target: StandIn, runner: Runner, tmp_path: Path
+) -> None:
+    page, summary = tmp_path / "report.html", tmp_path / "summary.md"
 
-    assert ran.code == 2
-    assert "SMOKE_TEST_PASSWORD" in ran.stdout + ran.stderr
+    ran = runner.run("--html-file", str(page), env={"SMOKE_TEST_PASSWORD": "", "GITHUB_STEP_SUMMARY": str(summary)})
+
+    assert ran.code == ran.report["exit_code"] == 2
+    assert "SMOKE_TEST_PASSWORD" in ran.stderr
+    for written in ("".join(ran.report["notes"]), page.read_text(), summary.read_text().replace("&#95;", "_")):
+        assert "SMOKE_TEST_PASSWORD" in written.replace("\\", "")
     assert target.ledger() == []
 
 
@@ -131,6 +145,15 @@ def test_a_signal_ends_the_run_in_order(number: signal.Signals, moment: str, tar
     assert_left_nothing(target)
 
 
+def is_browser(process: psutil.Process) -> bool:
+    """Whether this is a Chromium, and not one of its own helpers."""
+    try:
+        line = process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+    return any(part.startswith("--remote-debugging") for part in line) and not any("--type=" in part for part in line)
+
+
 @pytest.mark.parametrize(
     ("path", "times"),
     [
@@ -141,13 +164,15 @@ def test_a_signal_ends_the_run_in_order(number: signal.Signals, moment: str, tar
 def test_a_signal_while_a_page_is_logged_in(path: str, times: int, target: StandIn, runner: Runner) -> None:
     target.set_faults("logout-slow")
 
-    with runner.started("--check", "login") as running:
+    with runner.started("--check", "login", "--check", "homepage") as running:
         assert until(seen(target, path, times), 20)
+        browsers = [each for each in running.family() if is_browser(each)]
         running.process.send_signal(signal.SIGTERM)
         ran = running.end(15)
         left = [each for each in running.family() if each.is_running()]
 
     assert ran.code == 143, ran.story()
+    assert len(browsers) == 1, "there is one browser for all pages"
     assert left == []
     assert until(lambda: set(target.state()["open_sessions"].values()) == {0}, 5), ran.story()
     assert_left_nothing(target)

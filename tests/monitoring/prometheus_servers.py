@@ -13,7 +13,7 @@ from typing import Any
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.fleet.harness import free_port
+from tests.ports import free_port
 from tests.waiting import until
 
 

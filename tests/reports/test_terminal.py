@@ -104,6 +104,13 @@ def test_a_second_reason_is_told_too() -> None:
     assert "time to first byte" in text
 
 
+def test_what_helps_against_several_reasons_of_a_check_is_said_once() -> None:
+    again = replace(sample.BROKEN, step="GET /health")
+    verdict = replace(sample.FAILED_HEALTH, steps=(replace(sample.FAILED_HEALTH.steps[0], reason=again),))
+    text = _words(_printed(sample.report(Outcome.FAILED, 1, verdict, replace(verdict, check="other"))))
+    assert (text.count("GET /health (http): status code"), text.count("Look the request up")) == (2, 2)
+
+
 def test_an_expired_certificate_is_said() -> None:
     verdict = replace(sample.HEALTH, certificate_days=-2.0)
     assert "certificate  expired" in _printed(sample.report(Outcome.FAILED, 1, verdict))

@@ -71,7 +71,7 @@ class TestReboot(OnFile):
         assert [pause.remaining_s for pause in after.pauses(TARGET)] == [None, 600]
         assert [pause.why for pause in after.pauses("http://else")] == ["for good"]
         after.resume(None)
-        with pytest.raises(PausedError, match="another 600 s"):
+        with pytest.raises(PausedError, match="another 10 min"):
             reserve(after, quota={})
 
 

@@ -126,6 +126,6 @@ class TestUrl:
         assert PASSWORD not in said
 
     def test_that_is_none_shows_nothing_of_it(self) -> None:
-        with pytest.raises(StoreError, match=r"history's database cannot be read.*postgresql://USER") as caught:
+        with pytest.raises(StoreError, match=r"history's database cannot be read.*postgresql://<user>") as caught:
             open_store(Path(), f"postgresql://me:{PASSWORD}/@x@db", TARGET)
         assert PASSWORD not in str(caught.value)

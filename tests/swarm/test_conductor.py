@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from io import StringIO
@@ -24,7 +25,7 @@ from probes.swarm import conductor as conducting
 from probes.swarm.conductor import Conductor
 from probes.swarm.desk import LedgerDesk
 from probes.swarm.equipment import equip
-from tests.clients.raw_server import OK, RawServer, always
+from tests.clients.raw_server import OK, RawServer, Talk, always
 
 
 @pytest.fixture
@@ -67,6 +68,46 @@ def test_after_the_time_of_a_run_nothing_is_sent_and_nothing_has_failed(
     skip_time(monkeypatch, 3600)
     assert conductor.run_check("site", progress).outcome in {Outcome.SKIPPED, Outcome.ERROR}
     assert server.requests == []
+
+
+def test_waiting_for_room_counts_against_no_checks_time_and_sends_nothing(tmp_path: Path) -> None:
+    arrived = []
+
+    def handle(talk: Talk) -> None:
+        while talk.request():
+            arrived.append(time.monotonic())
+            talk.send(OK)
+
+    with RawServer(handle) as server:
+        config = tmp_path / "c.yaml"
+        config.write_text(ONE_A_SECOND.format(url=server.url))
+        equipment = equip(RunOptions(config=str(config), state_dir=str(tmp_path / "state")), {})
+        conductor = Conductor(equipment, LedgerDesk(equipment), None, "")
+        shown = StringIO()
+        progress = live(Console(file=shown, width=200), ("site",))
+        verdicts = [conductor.run_check("site", progress) for _ in range(2)]
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED, Outcome.PASSED]
+    assert arrived[1] - arrived[0] > 1.0  # a window of the limit; a check has half of that
+    assert verdicts[1].duration_s < 0.5
+    assert "site waits for budget: " in shown.getvalue()
+
+
+ONE_A_SECOND = """
+env: test
+target: {{ url: {url}, private: true }}
+limits: {{ all: {{ allows: 11 per 1s, key: ip, covers: ["* /*"] }} }}
+checks: {{ site: {{ kind: http, attempts: 1, timeout: 500ms, every: 1h, requests: {{ page: {{ path: / }} }} }} }}
+"""
+
+
+def test_only_the_newest_screenshots_are_kept(conductor: Conductor) -> None:
+    folder = conductor.equipment.options.state / "screenshots"
+    folder.mkdir(parents=True)
+    for number in range(23):
+        (folder / f"{number}.png").touch()
+        os.utime(folder / f"{number}.png", (number, number))
+    conductor.close()
+    assert {path.stem for path in folder.iterdir()} == {str(number) for number in range(3, 23)}
 
 
 def test_where_nothing_was_sent_nothing_has_failed(
