@@ -15,6 +15,9 @@ SIZES: Mapping[Show, tuple[int, int]] = {
 }  # fmt: skip
 """Width in twelfths of a row and height in rows; services scale both."""
 
+ROWS_SHOWN = 50
+"""Of a list no more than these, the worst."""
+
 WORST_FIRST: Mapping[bool, Literal["asc", "desc"]] = {True: "desc", False: "asc"}
 """How a list is sorted whose thresholds are above or below."""
 

@@ -6,7 +6,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from probes.monitoring.as_code.wanted import Kind, Wanted
 
@@ -29,6 +29,10 @@ class Found:
 class Create:
     """Something that is not there yet; it carries our mark, as everything that is wanted here."""
 
+    sign: ClassVar = "+"
+    done: ClassVar = "created"
+    to_do: ClassVar = "to create"
+
     wanted: Wanted
 
     @property
@@ -40,6 +44,10 @@ class Create:
 @dataclass(frozen=True, slots=True)
 class Update:
     """Something of ours that is otherwise than described."""
+
+    sign: ClassVar = "~"
+    done: ClassVar = "changed"
+    to_do: ClassVar = "to change"
 
     wanted: Wanted
     found: Found
@@ -58,6 +66,10 @@ class Update:
 @dataclass(frozen=True, slots=True)
 class Remove:
     """Something of ours that is no longer described."""
+
+    sign: ClassVar = "-"
+    done: ClassVar = "removed"
+    to_do: ClassVar = "to remove"
 
     found: Found
 

@@ -1,6 +1,7 @@
-"""CloudWatch's dashboards, alarms and topics as one CloudFormation stack for an environment: the stack is the mark.
+"""CloudWatch's dashboards, and its alarms and topics, as two CloudFormation stacks of an environment: these are the mark.
 
-CloudFormation does all or nothing. What is in the stack and no longer described is carried over, unless it is pruned.
+One alone would soon be larger than a template may be. CloudFormation does all that a stack asks for, or nothing. What is
+in a stack and no longer described is carried over, unless it is pruned.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from probes.errors import ConfigError, SmokeprobeError
 from probes.monitoring.as_code.changes import Change, Found, Remove
-from probes.monitoring.as_code.https import TIMEOUT_S, ApiError, keeps_a_secret
+from probes.monitoring.as_code.https import TIMEOUT_S, ApiError
 from probes.monitoring.as_code.mark import OWNER
 from probes.monitoring.as_code.wanted import Kind, Wanted, logical_id
+from probes.monitoring.base import keeps_a_secret
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -53,12 +55,26 @@ def make_keeper(env: str, region: str) -> Keeper:
     return Keeper(env, client)
 
 
-def template_of(env: str, wanted: Sequence[Wanted]) -> dict[str, Any]:
-    """A template with these resources, each with its kind, key and name."""
+def stack_of(env: str, kind: Kind) -> str:
+    """The name of the stack that has all of a kind."""
+    return f"smokeprobe-{env}-{'dashboards' if kind == 'dashboard' else 'monitors'}".replace("_", "-")
+
+
+def templates(env: str, wanted: Sequence[Wanted]) -> dict[str, dict[str, Any]]:
+    """The templates of all stacks that have something, by name."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in wanted:
+        stack = stack_of(env, one.kind)
+        found.setdefault(stack, template(env, {}))["Resources"][logical_id(one.kind, one.key)] = one.body
+    return found
+
+
+def template(env: str, resources: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """A template with these resources, by logical id."""
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
-        "Description": f"Dashboards and alarms of smokeprobe {env}. {OWNER}",
-        "Resources": {logical_id(one.kind, one.key): one.body for one in wanted},
+        "Description": f"Of smokeprobe {env}. {OWNER}",
+        "Resources": dict(resources),
     }
 
 
@@ -68,25 +84,24 @@ def marked(wanted: Wanted) -> Wanted:
 
 
 class Keeper:
-    """What is in our stack, and what becomes of it. `pause_s` is the time between two looks at a stack that changes."""
+    """What is in our stacks, and what becomes of it. `pause_s` is the time between two looks at one that changes."""
 
     def __init__(self, env: str, client: CloudFormationClient, pause_s: float = 2.0) -> None:
         self._env, self._client, self._pause_s = env, client, pause_s
-        self._stack = f"smokeprobe-{env}"
 
     def marked(self, wanted: Wanted) -> Wanted:
         """With its key and name."""
         return marked(wanted)
 
     def found(self) -> list[Found]:
-        """The resources of our stack, as they were told to it."""
-        return [found for name, found in self._resources().items() if name]
+        """The resources of our stacks, as they were told to them."""
+        stacks = (stack_of(self._env, "dashboard"), stack_of(self._env, "monitor"))
+        return [found for stack in stacks for found in self._resources(stack).values()]
 
-    def _resources(self) -> dict[str, Found]:
-        if self._status() in _NEVER_MADE:
+    def _resources(self, stack: str) -> dict[str, Found]:
+        if self._status(stack) in _NEVER_MADE:
             return {}
-        answer = self._ask("get_template", StackName=self._stack, TemplateStage="Original")
-        body = answer["TemplateBody"]
+        body: Any = self._ask("get_template", StackName=stack, TemplateStage="Original")["TemplateBody"]
         template = json.loads(body) if isinstance(body, str) else body
         found = {}
         for name, resource in template["Resources"].items():
@@ -96,68 +111,69 @@ class Keeper:
         return found
 
     def carry_out(self, changes: Sequence[Change]) -> Iterator[Change]:
-        """All at once."""
-        if not changes:
-            return
-        resources = {name: found.body for name, found in self._resources().items()}
+        """All of a stack at once."""
+        stacks: dict[str, list[Change]] = {}
+        for change in changes:
+            stacks.setdefault(stack_of(self._env, change.thing.kind), []).append(change)
+        for stack, of_it in stacks.items():
+            self._carry_out(stack, of_it)
+            yield from of_it
+
+    def _carry_out(self, stack: str, changes: Sequence[Change]) -> None:
+        resources = {name: found.body for name, found in self._resources(stack).items()}
         is_new = not resources
-        if is_new and self._status():
-            self._ask("delete_stack", StackName=self._stack)
-            self._wait(gone=True)
+        if is_new and self._status(stack):  # it was never made, and is in the way
+            self._ask("delete_stack", StackName=stack)
+            self._wait(stack, gone=True)
         for change in changes:
             if isinstance(change, Remove):
                 del resources[change.found.reference]
             else:
                 resources[logical_id(change.wanted.kind, change.wanted.key)] = change.wanted.body
-        if not resources:
-            self._ask("delete_stack", StackName=self._stack)
+        if resources:
+            self._submit(stack, resources, is_new=is_new)
         else:
-            self._submit(resources, is_new=is_new)
-        self._wait(gone=not resources)
-        yield from changes
+            self._ask("delete_stack", StackName=stack)
+        self._wait(stack, gone=not resources)
 
-    def _submit(self, resources: Mapping[str, Mapping[str, Any]], *, is_new: bool) -> None:
-        template = {**template_of(self._env, ()), "Resources": resources}
-        body = json.dumps(template, separators=(",", ":"), ensure_ascii=False)
-        if len(body.encode()) > LARGEST:
+    def _submit(self, stack: str, resources: Mapping[str, Mapping[str, Any]], *, is_new: bool) -> None:
+        body = json.dumps(template(self._env, resources), separators=(",", ":"), ensure_ascii=False)
+        if (size := len(body.encode())) > LARGEST:
             raise SmokeprobeError(
-                f"CloudFormation takes a template of {LARGEST} bytes, and this has {len(body.encode())}.",
-                "Show less in one environment's dashboards.",
+                f"CloudFormation takes a template of {LARGEST} bytes, and that of {stack} has {size}.", "Describe less."
             )
         owner, _, us = OWNER.partition(":")
         tags = [{"Key": owner, "Value": us}, {"Key": "env", "Value": self._env}]
-        operation = "create_stack" if is_new else "update_stack"
-        self._ask(operation, StackName=self._stack, TemplateBody=body, Tags=tags)
+        self._ask("create_stack" if is_new else "update_stack", StackName=stack, TemplateBody=body, Tags=tags)
 
-    def _status(self) -> str:
-        """The status of our stack; nothing where there is none. Raises SmokeprobeError where it is somebody else's."""
+    def _status(self, stack: str) -> str:
+        """The status of a stack; nothing where there is none. Raises SmokeprobeError where it is somebody else's."""
         try:
-            (stack,) = self._ask("describe_stacks", StackName=self._stack)["Stacks"]
+            (found,) = self._ask("describe_stacks", StackName=stack)["Stacks"]
         except ApiError as problem:
             if "does not exist" in problem.message:
                 return ""
             raise
         owner, _, us = OWNER.partition(":")
-        if {"Key": owner, "Value": us} not in stack.get("Tags", []):
+        if {"Key": owner, "Value": us} not in found.get("Tags", []):
             raise SmokeprobeError(
-                f"There is a stack {self._stack} without our tag {OWNER}: it is somebody else's, and is left alone.",
+                f"There is a stack {stack} without our tag {OWNER}: it is somebody else's, and is left alone.",
                 "Rename it, or tag it.",
             )
-        return str(stack["StackStatus"])
+        return str(found["StackStatus"])
 
-    def _wait(self, *, gone: bool) -> None:
+    def _wait(self, stack: str, *, gone: bool) -> None:
         ends = time.monotonic() + PATIENCE_S
-        while (status := self._status()).endswith("IN_PROGRESS"):
+        while (status := self._status(stack)).endswith("IN_PROGRESS"):
             if time.monotonic() > ends:
-                raise SmokeprobeError(f"The stack {self._stack} is still {status}, after {PATIENCE_S:g} s: look there.")
+                raise SmokeprobeError(f"The stack {stack} is still {status}, after {PATIENCE_S:g} s: look there.")
             time.sleep(self._pause_s)
         if any(word in status for word in _FAILED) or gone == bool(status):
-            raise SmokeprobeError(f"The stack {self._stack} is {status}: nothing was changed. {self._why()}".strip())
+            raise SmokeprobeError(f"The stack {stack} is {status}: nothing was changed. {self._why(stack)}".strip())
 
-    def _why(self) -> str:
+    def _why(self, stack: str) -> str:
         """What CloudFormation says of the first resource that failed."""
-        events = self._ask("describe_stack_events", StackName=self._stack)["StackEvents"]
-        for event in events:
+        for event in self._ask("describe_stack_events", StackName=stack)["StackEvents"]:
             reason = event.get("ResourceStatusReason", "")
             if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
                 return f"{event['LogicalResourceId']}: {reason}"

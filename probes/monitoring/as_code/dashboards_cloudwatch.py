@@ -53,7 +53,7 @@ class Searched:
 
     def search(self, metric: str, statistic: str, **tags: Sequence[str]) -> str:
         """All series of a metric that have one of these values of each of these tags."""
-        schema = ",".join([f'"{self.namespace}"', *DIMENSIONS, *self.options.tags])
+        schema = ",".join([_quoted(self.namespace), *DIMENSIONS, *map(_quoted, self.options.tags)])
         fixed = {"MetricName": self.options.prefix + metric, "env": self.env, **self.options.tags}
         terms = {**{name: (value,) for name, value in fixed.items()}, **tags}
         words = " ".join(f"{name}={_one_of(values)}" for name, values in terms.items() if values)
@@ -66,6 +66,10 @@ class Searched:
     def as_found(self, widget: Widget) -> bool:
         """Whether a widget shows each series by itself, as the search finds it: named by its tags, and not scaled."""
         return len(widget.by) > 1 or any(not self.names_of(widget, by) for by in widget.by)
+
+
+def _quoted(name: str) -> str:
+    return name if name.isalnum() else f'"{name}"'
 
 
 def _one_of(values: Sequence[str]) -> str:

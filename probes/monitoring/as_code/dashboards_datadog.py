@@ -11,10 +11,17 @@ from typing import Any
 from probes.config.dashboards import STEPS_S, Dashboard, Section, Span, Statistic, Widget
 from probes.config.metrics import METRICS
 from probes.config.monitoring import ServiceOptions
-from probes.monitoring.as_code.board import COLUMNS, bands, in_words, placed, rows, short_name, worst_first
+from probes.monitoring.as_code.board import (
+    COLUMNS,
+    ROWS_SHOWN,
+    bands,
+    in_words,
+    placed,
+    rows,
+    short_name,
+    worst_first,
+)
 from probes.monitoring.as_code.wanted import Wanted
-
-ROWS_SHOWN = 25
 
 _TYPES = {"value": "query_value", "series": "timeseries", "top_list": "toplist", "table": "query_table"}
 _TYPES["status"] = _TYPES["table"]

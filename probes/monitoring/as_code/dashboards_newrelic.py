@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from probes.config.dashboards import STEPS_S, Dashboard, Section, Span, Statistic, Widget
 from probes.config.metrics import Unit
 from probes.config.monitoring import ServiceOptions
-from probes.monitoring.as_code.board import Placed, bands, in_words, placed, reasons, rows, short_name
+from probes.monitoring.as_code.board import ROWS_SHOWN, Placed, bands, in_words, placed, reasons, rows, short_name
 from probes.monitoring.as_code.wanted import Wanted
 
-SAMPLES = "SmokeprobeSample"
-"""The events that carry our samples: `metric`, `value`, and each tag as an attribute."""
+EVENTS = "SmokeTest"
+"""The type of the events that the sink sends: metrics are attributes by their names, and so are tags."""
 
 _VISUALIZATIONS = {
     "value": "viz.billboard", "status": "viz.billboard", "series": "viz.line", "top_list": "viz.bar",
     "table": "viz.table",
 }  # fmt: skip
 _FUNCTIONS: Mapping[Statistic, str] = {
-    "mean": "average(value)", "min": "min(value)", "max": "max(value)", "sum": "sum(value)", "samples": "count(*)",
-    "last": "latest(value)",
+    "mean": "average", "min": "min", "max": "max", "sum": "sum", "samples": "count", "last": "latest",
 }  # fmt: skip
 _UNITS: Mapping[Unit, str] = {"millisecond": "MS", "second": "SECONDS", "percent": "PERCENTAGE"}
 _SPANS: Mapping[Span, str] = {"1h": "1 hour", "4h": "4 hours", "1d": "1 day", "2d": "2 days", "1w": "1 week"}
@@ -105,30 +104,25 @@ def _bands(widget: Widget) -> list[dict[str, Any]]:
 
 
 def _query(widget: Widget, span: Span, env: str, options: ServiceOptions) -> str:
-    metrics = [options.prefix + metric for metric in widget.metrics]
-    if len(metrics) == 1:
-        shown = f"{_scaled(widget, _FUNCTIONS[widget.statistic])} AS '{_column(widget, metrics[0])}'"
-    else:
-        shown = ", ".join(
-            _scaled(widget, f"filter({_FUNCTIONS[widget.statistic]}, WHERE metric = '{metric}')")
-            + f" AS '{_column(widget, metric)}'"
-            for metric in metrics
-        )
-    said = [_is("metric", metrics), _is("env", [env])]
-    said += [_is(name, [value]) for name, value in options.tags.items()]
+    shown = ", ".join(_selected(widget, metric, options) for metric in widget.metrics)
+    said = [_is("env", (env,)), *(_is(name, (value,)) for name, value in options.tags.items())]
     if widget.checks:
-        said.append(_is("`check`", list(widget.checks)))
-    parts = [f"SELECT {shown} FROM {SAMPLES} WHERE {' AND '.join(said)}"]  # noqa: S608 - NRQL of checked names
+        said.append(_is("check", widget.checks))
+    if len(widget.metrics) == 1:  # else names without a value of it would have rows and lines, too
+        said.append(f"`{options.prefix}{widget.metrics[0]}` IS NOT NULL")
+    parts = [f"SELECT {shown} FROM {EVENTS} WHERE {' AND '.join(said)}"]  # noqa: S608 - NRQL of checked names
     if widget.by:
-        parts.append(f"FACET {', '.join('`check`' if name == 'check' else name for name in widget.by)} LIMIT 50")
+        parts.append(f"FACET {', '.join(f'`{name}`' for name in widget.by)} LIMIT {ROWS_SHOWN}")
     parts.append(f"SINCE {_SPANS[span]} ago")
     if widget.show == "series":
         parts.append(f"TIMESERIES {STEPS_S[span] // 60} minutes")
     return " ".join(parts)
 
 
-def _scaled(widget: Widget, function: str) -> str:
-    return f"{function} * {widget.factor:g}" if widget.factor != 1.0 else function
+def _selected(widget: Widget, metric: str, options: ServiceOptions) -> str:
+    function = f"{_FUNCTIONS[widget.statistic]}(`{options.prefix}{metric}`)"
+    scaled = f"{function} * {widget.factor:g}" if widget.factor != 1.0 else function
+    return f"{scaled} AS '{_column(widget, metric)}'"
 
 
 def _column(widget: Widget, metric: str) -> str:
@@ -136,8 +130,6 @@ def _column(widget: Widget, metric: str) -> str:
     return short_name(metric) if len(widget.metrics) > 1 else widget.title.replace("'", "’")
 
 
-def _is(attribute: str, values: list[str]) -> str:
-    if len(values) == 1:
-        return f"{attribute} = '{values[0]}'"
+def _is(attribute: str, values: Sequence[str]) -> str:
     listed = "', '".join(values)
-    return f"{attribute} IN ('{listed}')"
+    return f"`{attribute}` = '{listed}'" if len(values) == 1 else f"`{attribute}` IN ('{listed}')"

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import requests
 
 from probes.errors import ConfigError, SmokeprobeError
+from probes.monitoring.base import keeps_a_secret
 
 TIMEOUT_S = 10.0
 """What connecting, and each wait for a part of the answer, may take."""
 
 LONGEST_SAID = 300
 """So much of what a service says of a mistake is repeated."""
-
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class ApiError(SmokeprobeError):
@@ -25,17 +23,6 @@ class ApiError(SmokeprobeError):
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
-
-
-def keeps_a_secret(url: str) -> bool:
-    """Whether what goes there can be read by nobody on the way."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
-        return False
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    )
 
 
 class Api:

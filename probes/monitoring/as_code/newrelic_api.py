@@ -17,7 +17,8 @@ from probes.monitoring.as_code.https import Api, ApiError
 from probes.monitoring.as_code.mark import OWNER, key_in, with_mark
 from probes.monitoring.as_code.wanted import Wanted
 
-URLS = {"US": "https://api.newrelic.com", "EU": "https://api.eu.newrelic.com"}
+URLS = {"us": "https://api.newrelic.com/graphql", "eu": "https://api.eu.newrelic.com/graphql"}
+VARIABLE = "NEW_RELIC_NERDGRAPH_API_URL"
 MOST_PAGES = 100
 
 
@@ -30,9 +31,9 @@ def make_keeper(env: str, region: str, account: int, environ: Mapping[str, str])
             f"New Relic's dashboards and monitors need {' and '.join(missing)} in the environment.",
             hint="The key is a user's (NRAK-…), not a license key.",
         )
-    url = environ.get("NEW_RELIC_API_URL", "") or URLS[region]
-    who = f"is NEW_RELIC_API_KEY a user's key (NRAK-…), of {region}, and may it change account {account}?"
-    return Keeper(env, account, Api("New Relic", url, {"API-Key": key}, "NEW_RELIC_API_URL", who))
+    url = environ.get(VARIABLE, "") or URLS[region]
+    who = f"is NEW_RELIC_API_KEY a user's key (NRAK-…), of region {region}, and may it change account {account}?"
+    return Keeper(env, account, Api("New Relic", url, {"API-Key": key}, VARIABLE, who))
 
 
 class Keeper:
@@ -152,7 +153,7 @@ class Keeper:
 
     def _ask(self, text: str, /, **variables: Any) -> dict[str, Any]:
         """What GraphQL answers. Errors stand beside the data, or within the answer of a mutation."""
-        answer = self._api.ask("POST", "/graphql", {"query": text, "variables": variables})
+        answer = self._api.ask("POST", "", {"query": text, "variables": variables})
         errors = [str(error.get("message")) for error in answer.get("errors") or ()]
         data: dict[str, Any] = answer.get("data") or {}
         for result in data.values():
