@@ -1,7 +1,7 @@
-"""CloudWatch's dashboards, and its alarms and topics, as two CloudFormation stacks of an environment: these are the mark.
+"""CloudWatch's dashboards, and its alarms with their topics, as two CloudFormation stacks: these are the mark.
 
-One alone would soon be larger than a template may be. CloudFormation does all that a stack asks for, or nothing. What is
-in a stack and no longer described is carried over, unless it is pruned.
+One alone would soon be larger than a template may be. CloudFormation does all that is asked of a stack, or nothing.
+What is in a stack and no longer described is carried over, unless it is pruned.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Datadog's dashboards: an ordered layout with one group a section, as POST /api/v1/dashboard takes it.
 
 A mean is a sum over a count, so that each sample weighs the same, whichever check it is of and however often that runs.
+Nothing is filled in (`fill(null)`): what one series lacks would be interpolated where another has a value.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def _request(widget: Widget, span: Span, env: str, options: ServiceOptions) -> d
             query = {"data_source": "metrics", "name": name}
             query["query"] = (
                 f"{over_series}:{options.prefix}{metric}{{{_places(widget, env, options)}}}{_by(widget)}"
-                f"{_as_count(widget, metric)}.rollup({over_step}, {STEPS_S[span]})"
+                f"{_as_count(widget, metric)}.rollup({over_step}, {STEPS_S[span]}).fill(null)"
             )
             if widget.show != "series":
                 query["aggregator"] = over_span
