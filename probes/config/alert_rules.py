@@ -96,7 +96,7 @@ def _metric(value: str) -> str:
             f"{shown(value)} is no metric of ours, such as smoke_test.success{did_you_mean(value, METRICS)}"
         )
     if value == "smoke_test.test":
-        raise ValueError("smoke_test.test is sent by hand only: a rule about it would never fire")
+        raise ValueError("smoke_test.test is sent by hand only: a rule about it never fires")
     return value
 
 
@@ -233,7 +233,7 @@ def _misfits(rule: Rule, settings: Settings) -> Iterator[tuple[str, str]]:
         if check not in settings.checks:
             yield "checks", f"{shown(check)} is no check of {settings.env}{did_you_mean(check, settings.checks)}"
     if not settings.regions:
-        yield "quorum", f"the configuration of {settings.env} names no regions, and only named ones are counted"
+        yield "quorum", f"{settings.env} names no regions, and only named ones are counted"
     elif rule.quorum > len(settings.regions):
         named = f"{settings.env} has {len(settings.regions)} regions"
         yield "quorum", f"{rule.quorum} can never be reached: {named}"

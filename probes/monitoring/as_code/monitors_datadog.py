@@ -30,10 +30,7 @@ def monitors(watched: list[Watch], options: ServiceOptions) -> Monitors:
     notes: list[str] = []
     for watch in watched:
         if watch.rule.percentile:
-            notes.append(
-                f"{watch.key}: Datadog keeps percentiles of distributions only, and {watch.rule.metric} is none: take "
-                "mean or max."
-            )
+            notes.append(f"{watch.key}: Datadog has percentiles of distributions only: take mean or max.")
         else:
             wanted += _of_rule(watch, options)
     return Monitors(tuple(wanted), tuple(notes))

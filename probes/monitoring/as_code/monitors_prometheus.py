@@ -27,13 +27,13 @@ def monitors(watched: list[Watch], options: ServiceOptions) -> Monitors:
     for watch in watched:
         if METRICS[watch.rule.metric].kind == "count":
             notes.append(
-                f"{watch.key}: Prometheus has {watch.rule.metric} as a total on a master, and not at all of runs that "
-                "follow one another at a Pushgateway."
+                f"{watch.key}: {watch.rule.metric} is a total on a master, and of runs only the last is there: not in "
+                "Prometheus."
             )
             continue
         wanted.append(Wanted("monitor", watch.key, watch.title, _group(watch, options)))
         told = ", ".join(watch.rule.notify)
-        notes.append(f"{watch.key}: Alertmanager is to tell {told}: route by the label `notify` or `severity`.")
+        notes.append(f"{watch.key}: Alertmanager is to tell {told}: route by the label `notify`.")
     return Monitors(tuple(wanted), tuple(notes))
 
 

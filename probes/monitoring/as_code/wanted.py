@@ -12,7 +12,7 @@ Kind = Literal["dashboard", "monitor", "topic"]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`key` (small letters, digits, - and _) tells it apart from others of its kind in one environment, and never changes.
+    """`key` (small letters, digits, - and _) tells it apart from others of its kind in one environment, for ever.
 
     `name` is what people read. `body` is plain JSON as the service takes it, without our mark, which the API's client
     adds:
