@@ -39,7 +39,10 @@ def make_services(
 
 
 class Reporter:
-    """Never in the way: each method but `close` only appends to queues. `idle` says when sending disturbs nobody."""
+    """Never in the way: each method but `close` only appends to queues. `idle` says when sending disturbs nobody.
+
+    Each `region` is one as `region_tag` makes it.
+    """
 
     def __init__(
         self,
