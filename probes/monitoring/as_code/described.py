@@ -104,7 +104,7 @@ def keeper_of(described: Described, environ: Mapping[str, str]) -> Keeper:
     if isinstance(options, CloudWatchOptions):
         from probes.monitoring.as_code import cloudformation
 
-        return cloudformation.make_keeper(env, options.region)
+        return cloudformation.make_keeper(env, options.region or environ.get("AWS_REGION", ""))
     if described.service == "newrelic":
         from probes.monitoring.as_code import newrelic_api
 
