@@ -127,7 +127,7 @@ def test_one_that_cannot_be_taken_away_is_named(desk: Desk, server: NerdGraphSer
 @pytest.mark.parametrize(
     ("mode", "sentence"),
     [
-        (401, f"New Relic answers HTTP 401: is NEW_RELIC_API_KEY a user's key (NRAK-…), of region us, and may it change account {ACCOUNT}?"),
+        (401, "New Relic answers HTTP 401: is NEW_RELIC_API_KEY a user's key (NRAK-…), of region us, and may it"),
         (403, "New Relic answers HTTP 403: is NEW_RELIC_API_KEY a user's key"),
         (429, "New Relic answers HTTP 429: it asks to be left alone for 7 s."),
         (500, "New Relic answers HTTP 500: it has trouble of its own."),
