@@ -60,7 +60,9 @@ class DatadogCodeServer(JsonServer):
 
     def _make(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
         number = next(self._numbers)
-        made = {"id": number} if kind == "monitor" else {"id": f"abc-{number:03d}-xyz", "author_handle": "me"}
+        made: dict[str, Any] = (
+            {"id": number} if kind == "monitor" else {"id": f"abc-{number:03d}-xyz", "author_handle": "me"}
+        )
         made["created_at" if kind == "dashboard" else "created"] = f"2026-01-01T00:00:{number:02d}+00:00"
         self.things[kind][str(made["id"])] = {**_completed(kind, body), **made}
         return self.things[kind][str(made["id"])]

@@ -36,7 +36,7 @@ class JsonServer(ThreadingHTTPServer):
         """What the service says."""
         raise NotImplementedError
 
-    def writes_something(self, method: str, _: Any) -> bool:
+    def writes_something(self, method: str, body: Any) -> bool:  # noqa: ARG002 - for one whose every request is a POST
         """Whether a request changes something."""
         return method != "GET"
 
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, b"<html>Sign in</html>", {"Content-Type": "text/html"})
         elif mode == "elsewhere":
             self._send(302, b"", {"Location": "http://127.0.0.1:9/"})
-        else:
+        elif isinstance(mode, int):
             said = {"errors": [f"no: {self.headers.get('DD-API-KEY') or self.headers.get('API-Key')}"]}
             self._send(mode, json.dumps(said).encode(), {"X-RateLimit-Reset": "7"})
 

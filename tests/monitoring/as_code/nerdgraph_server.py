@@ -45,10 +45,10 @@ class NerdGraphServer(JsonServer):
             "NEW_RELIC_NERDGRAPH_API_URL": f"{self.url}/graphql",
         }
 
-    def writes_something(self, _: str, body: Any) -> bool:
+    def writes_something(self, method: str, body: Any) -> bool:  # noqa: ARG002 - the base class's
         return "mutation" in body["query"]
 
-    def answer(self, method: str, path: str, _: dict[str, str], body: Any) -> tuple[int, Any]:
+    def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:  # noqa: ARG002
         if (method, path) != ("POST", "/graphql"):
             return 404, {}
         result = graphql_sync(SCHEMA, body["query"], self._root(), variable_values=body["variables"])

@@ -140,7 +140,7 @@ def status(name: str) -> tuple[str, Any]:
 
 NONE = "describe_stacks", (400, "ValidationError", f"Stack with id {DASHBOARDS} does not exist")
 CREATED = "create_stack", {"StackId": "arn:stack"}
-DELETED = "delete_stack", {}
+DELETED: tuple[str, Any] = ("delete_stack", {})
 BOARD = Wanted(
     "dashboard", "shop", "Shop", {"Type": "AWS::CloudWatch::Dashboard", "Properties": {"DashboardBody": "{}"}}
 )

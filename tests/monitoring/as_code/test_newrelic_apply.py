@@ -110,7 +110,7 @@ def test_a_dashboard_that_cannot_be_marked_is_taken_away_again(desk: Desk, serve
     code, said = desk.apply()
     assert code == 1
     assert said.splitlines() == [
-        "New Relic does not do it: may not tag",
+        "New Relic does not do it: may not tag.",
         "0 of 2 changes are done. Once it is mended, apply again for the rest.",
     ]
     assert server.dashboards == {}
