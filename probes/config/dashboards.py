@@ -40,6 +40,7 @@ Severity = Literal["warning", "critical"]
 
 _PER_UNIT: Mapping[Unit, float] = {"millisecond": 1000.0, "second": 1.0, "day": 1 / 86400.0}
 _SAID = re.compile(r"(above|below) (.+)")
+_NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 _CHECK = re.compile(rf"_run|{NAME.pattern}")
 
 
@@ -153,10 +154,9 @@ def _amount(text: str, unit: Unit, *, as_percent: bool) -> float:
         if "%" not in text:
             raise ValueError(f"{shown(text)} is not per cent: write 90%")
         return round(parse_fraction(text) * 100.0, 6)
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{shown(text)} is not a number, which this metric is") from None
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{shown(text)} is not a number, which this metric is")
+    return float(text)
 
 
 class Section(Strict):
