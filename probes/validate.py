@@ -8,6 +8,7 @@ from rich.table import Table
 from probes.checks.registry import build_checks, load_timetable
 from probes.config.alert_rules import FILE as RULES
 from probes.config.alert_rules import load_rules
+from probes.config.dashboards import FOLDER, load_dashboards
 from probes.config.monitoring import FILE, load_integration
 from probes.config.units import show_duration
 from probes.errors import ConfigError
@@ -22,6 +23,7 @@ def validate_plan(options: RunOptions) -> Plan:
     """
     source = options.source
     load_integration(source.path.parent / FILE)
+    load_dashboards(source.path.parent / FOLDER)
     rules = load_rules(source.path.parent / RULES)
     problems: list[str] = []
     plans: list[Plan] = []

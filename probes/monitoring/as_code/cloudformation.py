@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from probes.errors import ConfigError, SmokeprobeError
 from probes.monitoring.as_code.changes import Change, Found, Remove
 from probes.monitoring.as_code.https import TIMEOUT_S, ApiError
-from probes.monitoring.as_code.mark import OWNER
+from probes.monitoring.as_code.mark import OWNER, Mark
 from probes.monitoring.as_code.wanted import Kind, Wanted, logical_id
 from probes.monitoring.base import keeps_a_secret
 
@@ -36,7 +36,7 @@ _NEVER_MADE = frozenset({"", "ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"})
 """None of its resources is there; one that was rolled back can only be deleted."""
 
 
-def make_keeper(env: str, region: str) -> Keeper:
+def make_keeper(mark: Mark, region: str) -> Keeper:
     """With the credentials that boto3 finds. Raises ConfigError where nobody says which region it is."""
     from boto3.session import Session
     from botocore.config import Config
@@ -52,7 +52,7 @@ def make_keeper(env: str, region: str) -> Keeper:
         raise ConfigError(f"cloudwatch: {problem}", hint="Set AWS_REGION, or region in the file.") from None
     if not keeps_a_secret(client.meta.endpoint_url):
         raise ConfigError("AWS_ENDPOINT_URL: keys go over https only.", hint="Write https://HOST.")
-    return Keeper(env, client)
+    return Keeper(mark, client)
 
 
 def stack_of(env: str, kind: Kind) -> str:
@@ -86,8 +86,9 @@ def marked(wanted: Wanted) -> Wanted:
 class Keeper:
     """What is in our stacks, and what becomes of it. `pause_s` is the time between two looks at one that changes."""
 
-    def __init__(self, env: str, client: CloudFormationClient, pause_s: float = 2.0) -> None:
-        self._env, self._client, self._pause_s = env, client, pause_s
+    def __init__(self, mark: Mark, client: CloudFormationClient, pause_s: float = 2.0) -> None:
+        self._mark, self._env, self._client, self._pause_s = mark, mark.env, client, pause_s
+        self._tags = [{"Key": name, "Value": value} for name, value in mark.pairs.items()]
 
     def marked(self, wanted: Wanted) -> Wanted:
         """With its key and name."""
@@ -142,9 +143,7 @@ class Keeper:
             raise SmokeprobeError(
                 f"CloudFormation takes a template of {LARGEST} bytes, and that of {stack} has {size}.", "Describe less."
             )
-        owner, _, us = OWNER.partition(":")
-        tags = [{"Key": owner, "Value": us}, {"Key": "env", "Value": self._env}]
-        self._ask("create_stack" if is_new else "update_stack", StackName=stack, TemplateBody=body, Tags=tags)
+        self._ask("create_stack" if is_new else "update_stack", StackName=stack, TemplateBody=body, Tags=self._tags)
 
     def _status(self, stack: str) -> str:
         """The status of a stack; nothing where there is none. Raises SmokeprobeError where it is somebody else's."""
@@ -154,11 +153,10 @@ class Keeper:
             if "does not exist" in problem.message:
                 return ""
             raise
-        owner, _, us = OWNER.partition(":")
-        if {"Key": owner, "Value": us} not in found.get("Tags", []):
+        if any(tag not in found.get("Tags", []) for tag in self._tags):
             raise SmokeprobeError(
-                f"There is a stack {stack} without our tag {OWNER}: it is somebody else's, and is left alone.",
-                "Rename it, or tag it.",
+                f"There is a stack {stack} without our tags {' '.join(self._mark.words)}: "
+                "it is somebody else's, and is left alone."
             )
         return str(found["StackStatus"])
 

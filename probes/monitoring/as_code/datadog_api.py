@@ -13,7 +13,7 @@ from probes.config.monitoring import DatadogOptions
 from probes.errors import ConfigError
 from probes.monitoring.as_code.changes import Change, Create, Found, Remove, Update
 from probes.monitoring.as_code.https import Api
-from probes.monitoring.as_code.mark import OWNER, key_in, with_mark
+from probes.monitoring.as_code.mark import Mark
 from probes.monitoring.as_code.wanted import Wanted
 
 PAGE = 100
@@ -23,7 +23,7 @@ MOST_PAGES = 100
 _PATHS = {"dashboard": "/api/v1/dashboard", "monitor": "/api/v1/monitor"}
 
 
-def make_keeper(env: str, options: DatadogOptions, environ: Mapping[str, str]) -> Keeper:
+def make_keeper(mark: Mark, options: DatadogOptions, environ: Mapping[str, str]) -> Keeper:
     """With the keys of the environment. Raises ConfigError where one is missing."""
     names = ("DD_API_KEY", "DD_APP_KEY")
     if missing := [name for name in names if not environ.get(name, "").strip()]:
@@ -34,23 +34,22 @@ def make_keeper(env: str, options: DatadogOptions, environ: Mapping[str, str]) -
     keys = {"DD-API-KEY": environ["DD_API_KEY"].strip(), "DD-APPLICATION-KEY": environ["DD_APP_KEY"].strip()}
     url = environ.get("DATADOG_HOST", "") or f"https://api.{options.site}"
     who = f"are DD_API_KEY and DD_APP_KEY of {options.site}, and may they read and write dashboards and monitors?"
-    return Keeper(env, Api("Datadog", url, keys, "DATADOG_HOST", who))
+    return Keeper(mark, Api("Datadog", url, keys, "DATADOG_HOST", who))
 
 
 class Keeper:
     """What is ours there, and what becomes of it."""
 
-    def __init__(self, env: str, api: Api) -> None:
-        self._env, self._api = env, api
+    def __init__(self, mark: Mark, api: Api) -> None:
+        self._mark, self._api = mark, api
 
     def marked(self, wanted: Wanted) -> Wanted:
         """With the mark where the kind has it."""
         body = dict(wanted.body)
         if wanted.kind == "dashboard":
-            body["description"] = with_mark(str(body.get("description", "")), self._env, wanted.key)
+            body["description"] = self._mark.on(str(body.get("description", "")), wanted.key)
         else:
-            ours = {OWNER, f"env:{self._env}", f"key:{wanted.key}"}
-            body["tags"] = sorted({*body.get("tags", ()), *ours})
+            body["tags"] = sorted({*body.get("tags", ()), *self._mark.words, f"key:{wanted.key}"})
         return replace(wanted, body=body)
 
     def found(self) -> list[Found]:
@@ -65,7 +64,7 @@ class Keeper:
             ours += [
                 (str(one.get("created_at", "")), str(one["id"]), key)
                 for one in page
-                if (key := key_in(one.get("description"), self._env))
+                if (key := self._mark.key_in(one.get("description")))
             ]
             if len(page) < PAGE:
                 break
@@ -76,7 +75,7 @@ class Keeper:
     def _monitors(self) -> Iterator[Found]:
         ours: list[dict[str, Any]] = []
         for number in range(MOST_PAGES):
-            query = {"monitor_tags": f"{OWNER},env:{self._env}", "page": str(number), "page_size": str(PAGE)}
+            query = {"monitor_tags": ",".join(self._mark.words), "page": str(number), "page_size": str(PAGE)}
             page = self._api.ask("GET", _PATHS["monitor"], **query)
             ours += page
             if len(page) < PAGE:
@@ -84,7 +83,7 @@ class Keeper:
         for one in sorted(ours, key=lambda monitor: int(monitor["id"])):
             tags = one.get("tags", [])
             keys = [tag.removeprefix("key:") for tag in tags if tag.startswith("key:")]
-            if keys and {OWNER, f"env:{self._env}"} <= set(tags):  # whatever the service takes a query for
+            if keys and set(self._mark.words) <= set(tags):  # whatever the service takes a query for
                 yield Found("monitor", keys[0], str(one["name"]), str(one["id"]), {**one, "tags": sorted(tags)})
 
     def carry_out(self, changes: Sequence[Change]) -> Iterator[Change]:

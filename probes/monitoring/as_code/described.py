@@ -23,6 +23,7 @@ from probes.config.monitoring import (
 )
 from probes.errors import ConfigError
 from probes.monitoring.as_code.changes import Keeper
+from probes.monitoring.as_code.mark import Mark
 from probes.monitoring.as_code.monitors import monitors_of
 from probes.monitoring.as_code.wanted import Wanted
 
@@ -52,7 +53,10 @@ def describe(service: Service, settings: Settings, folder: Path, environ: Mappin
     """
     options = _options(load_integration(folder / FILE), service)
     dashboards = _dashboards(service, load_dashboards(folder / FOLDER), settings, options, environ)
-    monitors = monitors_of(service, load_rules(folder / RULES), settings, options)
+    rules = load_rules(folder / RULES)
+    if problems := rules.problems_in(settings):
+        raise ConfigError(f"{folder / RULES} does not hold for {settings.env}:", tuple(problems))
+    monitors = monitors_of(service, rules, settings, options)
     return Described(service, settings.env, options, (*dashboards, *monitors.wanted), monitors.notes)
 
 
@@ -96,21 +100,21 @@ def account_of(environ: Mapping[str, str]) -> int:
 
 def keeper_of(described: Described, environ: Mapping[str, str]) -> Keeper:
     """The API of its service, with the keys of the environment. Raises ConfigError where it cannot be had."""
-    options, env = described.options, described.env
+    options, mark = described.options, Mark(described.env, described.options.tags)
     if isinstance(options, DatadogOptions):
         from probes.monitoring.as_code import datadog_api
 
-        return datadog_api.make_keeper(env, options, environ)
+        return datadog_api.make_keeper(mark, options, environ)
     if isinstance(options, CloudWatchOptions):
         from probes.monitoring.as_code import cloudformation
 
-        return cloudformation.make_keeper(env, options.region or environ.get("AWS_REGION", ""))
+        return cloudformation.make_keeper(mark, options.region or environ.get("AWS_REGION", ""))
     if described.service == "newrelic":
         from probes.monitoring.as_code import newrelic_api
 
         eu = environ.get("NEW_RELIC_LICENSE_KEY", "").strip().startswith("eu")
         region = getattr(options, "region", None) or ("eu" if eu else "us")
-        return newrelic_api.make_keeper(env, region, account_of(environ), environ)
+        return newrelic_api.make_keeper(mark, region, account_of(environ), environ)
     raise ConfigError(
         "Prometheus has no API for rules: it reads files.",
         hint="smokeprobe monitoring render --service prometheus --directory DIR writes them; then reload it.",

@@ -13,7 +13,7 @@ from probes.errors import ConfigError
 from probes.monitoring.as_code import nerdgraph
 from probes.monitoring.as_code.changes import Change, Create, Found, Remove, Update
 from probes.monitoring.as_code.https import Api, ApiError
-from probes.monitoring.as_code.mark import OWNER, key_in, with_mark
+from probes.monitoring.as_code.mark import Mark
 from probes.monitoring.as_code.wanted import Wanted
 
 URLS = {"us": "https://api.newrelic.com/graphql", "eu": "https://api.eu.newrelic.com/graphql"}
@@ -21,7 +21,7 @@ VARIABLE = "NEW_RELIC_NERDGRAPH_API_URL"
 MOST_PAGES = 100
 
 
-def make_keeper(env: str, region: str, account: int, environ: Mapping[str, str]) -> Keeper:
+def make_keeper(mark: Mark, region: str, account: int, environ: Mapping[str, str]) -> Keeper:
     """With the key of the environment. Raises ConfigError where something is missing."""
     key = environ.get("NEW_RELIC_API_KEY", "").strip()
     if not key or not account:
@@ -32,19 +32,19 @@ def make_keeper(env: str, region: str, account: int, environ: Mapping[str, str])
         )
     url = environ.get(VARIABLE, "") or URLS[region]
     who = f"is NEW_RELIC_API_KEY a user's key (NRAK-…), of region {region}, and may it change account {account}?"
-    return Keeper(env, account, Api("New Relic", url, {"API-Key": key}, VARIABLE, who))
+    return Keeper(mark, account, Api("New Relic", url, {"API-Key": key}, VARIABLE, who))
 
 
 class Keeper:
     """What is ours there, and what becomes of it."""
 
-    def __init__(self, env: str, account: int, api: Api) -> None:
-        self._env, self._account, self._api = env, account, api
-        self._policy_name = f"smokeprobe {env} ({OWNER} env:{env})"
+    def __init__(self, mark: Mark, account: int, api: Api) -> None:
+        self._mark, self._account, self._api = mark, account, api
+        self._policy_name = f"smokeprobe {mark.env} ({' '.join(mark.words)})"
 
     def marked(self, wanted: Wanted) -> Wanted:
         """With the mark in its description."""
-        text = with_mark(str(wanted.body.get("description", "")), self._env, wanted.key)
+        text = self._mark.on(str(wanted.body.get("description", "")), wanted.key)
         return replace(wanted, body={**wanted.body, "description": text})
 
     def found(self) -> list[Found]:
@@ -52,11 +52,8 @@ class Keeper:
         return [*self._dashboards(), *self._conditions()]
 
     def _dashboards(self) -> Iterator[Found]:
-        owner, _, us = OWNER.partition(":")
-        query = (
-            f"domain = 'VIZ' AND type = 'DASHBOARD' AND accountId = {self._account} "
-            f"AND tags.`{owner}` = '{us}' AND tags.`env` = '{self._env}'"
-        )
+        tags = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in self._mark.pairs.items())
+        query = f"domain = 'VIZ' AND type = 'DASHBOARD' AND accountId = {self._account} AND {tags}"
         outlines = self._pages(nerdgraph.SEARCH_DASHBOARDS, ("entitySearch", "results"), "entities", query=query)
         bodies = []
         for outline in outlines:
@@ -64,12 +61,12 @@ class Keeper:
                 body = self._ask(nerdgraph.READ_DASHBOARD, guid=outline["guid"])["actor"]["entity"]
                 bodies += [body] if body else []  # what was deleted a moment ago may still be found
         for body in sorted(bodies, key=lambda body: str(body.get("createdAt", ""))):
-            if key := key_in(body.get("description"), self._env):
+            if key := self._mark.key_in(body.get("description")):
                 yield Found("dashboard", key, str(body["name"]), str(body["guid"]), body)
 
     def _conditions(self) -> Iterator[Found]:
         for body in self._in_policy(self._policy()):
-            if key := key_in(body.get("description"), self._env):
+            if key := self._mark.key_in(body.get("description")):
                 yield Found("monitor", key, str(body["name"]), str(body["id"]), body)
 
     def _in_policy(self, policy: str) -> list[dict[str, Any]]:
@@ -115,8 +112,7 @@ class Keeper:
 
     def _tag(self, guid: str) -> None:
         """One that cannot be marked would be nobody's: it is taken away again."""
-        owner, _, us = OWNER.partition(":")
-        tags = [{"key": owner, "values": [us]}, {"key": "env", "values": [self._env]}]
+        tags = [{"key": name, "values": [value]} for name, value in self._mark.pairs.items()]
         try:
             self._ask(nerdgraph.TAG, guid=guid, tags=tags)
         except ApiError as problem:

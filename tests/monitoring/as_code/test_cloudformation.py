@@ -15,6 +15,7 @@ from probes.errors import ConfigError, SmokeprobeError
 from probes.monitoring.as_code import cloudformation
 from probes.monitoring.as_code.changes import Create
 from probes.monitoring.as_code.cloudformation import Keeper, marked
+from probes.monitoring.as_code.mark import Mark
 from probes.monitoring.as_code.wanted import Wanted
 from tests.monitoring.as_code.terminal import Desk
 
@@ -91,14 +92,14 @@ def test_a_stack_goes_with_the_last_that_is_in_it(desk: Desk, aws: Any) -> None:
 
 def test_alarms_and_topics_have_a_stack_of_their_own(aws: Any) -> None:
     client = aws.client("cloudformation")
-    keeper = Keeper("production", client, pause_s=0.0)
+    keeper = Keeper(Mark("production", {"service": "shop"}), client, pause_s=0.0)
     (done,) = keeper.carry_out([Create(marked(TOPIC))])
     assert done.thing.key == "oncall"
     (found,) = keeper.found()
     assert (found.kind, found.key, found.name) == ("topic", "oncall", "On call")
     (stack,) = client.describe_stacks()["Stacks"]
     assert stack["StackName"] == "smokeprobe-production-monitors"
-    assert {"Key": "managed-by", "Value": "smokeprobe"} in stack["Tags"]
+    assert stack["Tags"] == TAGS
 
 
 def test_a_stack_of_somebody_else_is_left_alone(desk: Desk, aws: Any) -> None:
@@ -107,7 +108,9 @@ def test_a_stack_of_somebody_else_is_left_alone(desk: Desk, aws: Any) -> None:
     client.create_stack(StackName=DASHBOARDS, TemplateBody=template)
     code, said = desk.apply(prune=True)
     assert code == 1
-    assert said.startswith(f"There is a stack {DASHBOARDS} without our tag managed-by:smokeprobe")
+    assert said.startswith(
+        f"There is a stack {DASHBOARDS} without our tags managed-by:smokeprobe env:production service:shop: it is"
+    )
     assert client.get_template(StackName=DASHBOARDS)["TemplateBody"] == json.loads(template)
 
 
@@ -130,14 +133,18 @@ def stub(*answers: tuple[str, Any]) -> Keeper:
         else:
             stubber.add_response(operation, answer)
     stubber.activate()
-    return Keeper("production", client, pause_s=0.0)
+    return Keeper(Mark("production", {"service": "shop"}), client, pause_s=0.0)
 
 
 def status(name: str) -> tuple[str, Any]:
     stack = {"StackName": DASHBOARDS, "CreationTime": 0, "StackStatus": name}
-    return "describe_stacks", {"Stacks": [{**stack, "Tags": [{"Key": "managed-by", "Value": "smokeprobe"}]}]}
+    return "describe_stacks", {"Stacks": [{**stack, "Tags": TAGS}]}
 
 
+TAGS = [
+    {"Key": name, "Value": value}
+    for name, value in (("managed-by", "smokeprobe"), ("env", "production"), ("service", "shop"))
+]
 NONE = "describe_stacks", (400, "ValidationError", f"Stack with id {DASHBOARDS} does not exist")
 CREATED = "create_stack", {"StackId": "arn:stack"}
 DELETED: tuple[str, Any] = ("delete_stack", {})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +12,15 @@ import pytest
 
 from probes.errors import ConfigError
 from probes.monitoring.as_code import https
+from tests.e2e.harness import SMOKEPROBE
 from tests.monitoring.as_code.datadog_code_server import API_KEY, APP_KEY, DatadogCodeServer
 from tests.monitoring.as_code.loopback import Mode, serving
 from tests.monitoring.as_code.terminal import Desk, production
 
 FOREIGN = {"title": "Of another team", "description": "managed-by:terraform", "layout_type": "ordered", "widgets": []}
-OF_STAGING = {**FOREIGN, "description": "Ours.\n\nmanaged-by:smokeprobe env:staging key:shop"}
+OURS = "Ours.\n\nmanaged-by:smokeprobe env:production service:shop key:shop"
+OF_STAGING = {**FOREIGN, "description": OURS.replace("production", "staging")}
+OF_ANOTHER = {**FOREIGN, "description": OURS.replace("service:shop", "service:bank")}
 MONITOR = {
     "name": "Of another team",
     "type": "query alert",
@@ -85,7 +90,7 @@ def test_what_was_changed_here_or_there_is_changed_back(desk: Desk, server: Data
 
 
 def test_only_what_is_ours_is_pruned(desk: Desk, server: DatadogCodeServer) -> None:
-    for body in (FOREIGN, OF_STAGING):
+    for body in (FOREIGN, OF_STAGING, OF_ANOTHER):
         server.add("dashboard", body)
     server.add("monitor", MONITOR)
     foreign = copy.deepcopy(server.things)
@@ -96,7 +101,7 @@ def test_only_what_is_ours_is_pruned(desk: Desk, server: DatadogCodeServer) -> N
     code, said = desk.apply()
     assert code == 0
     assert "dashboard old “Shop (production)” is ours and no longer described: --prune removes it." in said
-    assert len(server.things["dashboard"]) == 4
+    assert len(server.things["dashboard"]) == 5
     code, said = desk.apply(prune=True)
     assert code == 0
     assert "- dashboard old “Shop (production)”: removed" in said
@@ -106,7 +111,7 @@ def test_only_what_is_ours_is_pruned(desk: Desk, server: DatadogCodeServer) -> N
         for kind, things in server.things.items()
     }
     assert kept == foreign
-    assert (len(server.things["dashboard"]), len(server.things["monitor"])) == (3, 1)
+    assert (len(server.things["dashboard"]), len(server.things["monitor"])) == (4, 1)
 
 
 def test_a_copy_of_ours_is_left_alone(desk: Desk, server: DatadogCodeServer) -> None:
@@ -198,6 +203,22 @@ def test_without_a_key_it_says_which(desk: Desk, missing: str) -> None:
     desk.environ = {name: value for name, value in desk.environ.items() if name != missing}
     with pytest.raises(ConfigError, match=f"need {missing} in the environment"):
         desk.plan()
+
+
+def test_as_a_command(desk: Desk, server: DatadogCodeServer) -> None:
+    def run(*words: str) -> tuple[int, str]:
+        line = [SMOKEPROBE, "monitoring", *words, "--service", "datadog", "--config", str(desk.folder / "shop.yaml")]
+        environ = {**os.environ, **server.environment, "COLUMNS": "40"}
+        done = subprocess.run(line, env=environ, capture_output=True, text=True, check=False, timeout=50)
+        assert done.stderr == ""
+        return done.returncode, done.stdout
+
+    assert run("plan")[0] == 4
+    code, said = run("apply")
+    assert (code, said.splitlines()[-1]) == (
+        0, "Done, and read back: datadog has 1 dashboard and 1 monitor of production as described.",
+    )  # fmt: skip
+    assert run("plan", "--prune")[0] == 0
 
 
 def test_a_key_goes_over_https_only(desk: Desk) -> None:

@@ -14,7 +14,7 @@ from tests.monitoring.as_code.loopback import Mode, serving
 from tests.monitoring.as_code.nerdgraph_server import ACCOUNT, KEY, NerdGraphServer
 from tests.monitoring.as_code.terminal import Desk, production
 
-POLICY = "smokeprobe production (managed-by:smokeprobe env:production)"
+POLICY = "smokeprobe production (managed-by:smokeprobe env:production service:shop)"
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_only_what_is_ours_is_pruned(desk: Desk, server: NerdGraphServer) -> Non
     foreign = server.dashboard_create(None, ACCOUNT, body)["entityResult"]["guid"]
     server.tags[foreign] |= {"managed-by": ["terraform"], "env": ["production"]}
     tagged = server.dashboard_create(None, ACCOUNT, body)["entityResult"]["guid"]  # our tags, and no key of ours
-    server.tags[tagged] |= {"managed-by": ["smokeprobe"], "env": ["production"]}
+    server.tags[tagged] |= {"managed-by": ["smokeprobe"], "env": ["production"], "service": ["shop"]}
     other = server.alerts_policy_create(None, ACCOUNT, {"name": f"Not {POLICY}", "incidentPreference": "PER_POLICY"})
     desk.write_board("old")
     desk.apply()
