@@ -43,7 +43,8 @@ def meant(of: Rule, samples: Iterable[Given]) -> bool:
     checks = of.checks or ("front", "back")
     said: dict[str, list[float]] = {region: [] for region in REGIONS}
     for one in samples:
-        if one.region in said and one.check in checks and (one.env, one.metric) == ("here", of.metric):
+        here = (one.env, one.metric, one.service) == ("here", of.metric, "shop")
+        if here and one.region in said and one.check in checks:
             said[one.region].append(one.value)
     enough = [values for values in said.values() if len(values) >= of.samples]
     holds = COMPARED[of.condition.operator]
@@ -60,8 +61,8 @@ def statistic(of: Rule, values: list[float]) -> float:
     return known[of.statistic](values)
 
 
-def of_region(region: str, *values: float, check: str = "front", env: str = "here") -> list[Given]:
-    return [Given(region, check, value, env) for value in values]
+def of_region(region: str, *values: float, check: str = "front", **others: str) -> list[Given]:
+    return [Given(region, check, value, **others) for value in values]
 
 
 US, WEST, EU = REGIONS
@@ -93,6 +94,9 @@ BAD, GOOD = (1.0, 0.0, 1.0), (1.0, 1.0, 1.0)
         ),
         pytest.param(
             [*of_region(US, *BAD, env="there"), *of_region(EU, *BAD, env="there")], {}, False, id="its environment only"
+        ),
+        pytest.param(
+            [*of_region(US, *BAD, service="b"), *of_region(EU, *BAD, service="b")], {}, False, id="its product only"
         ),
         pytest.param([], {}, False, id="nothing"),
         pytest.param([], {"no_data": "alert"}, True, id="nothing, which is an alert"),
@@ -175,8 +179,8 @@ def read_newrelic(wanted: tuple[Wanted, ...]) -> tuple[Any, ...]:
     (one,) = wanted
     query: str = one.body["nrql"]["query"]
     (term,) = one.body["terms"]
-    regions = set(re.findall(r"'([^']*)'", re.search(r"region IN \(([^)]*)\)", query)[1]))  # type: ignore[index]
-    assert set(re.findall(r"region = '([^']*)'", query)) == regions
+    regions = set(re.findall(r"'([^']*)'", re.search(r"`region` IN \(([^)]*)\)", query)[1]))  # type: ignore[index]
+    assert set(re.findall(r"`region` = '([^']*)'", query)) == regions
     (samples,) = _numbers(query, r"\) - (\d+), 0\), 1\) \*")
     side, limit = re.search(r"\(\((?:filter\(sum.*?'\) (-) )?([0-9.]+) \*", query).groups()  # type: ignore[union-attr]
     operator = ">" if side else "<"

@@ -49,7 +49,7 @@ class Series:
         at_of = f'smoke_test_sample_timestamp_seconds{{{labels},metric="{metric}"}}'
         return [
             *(
-                {"series": f'{metric}{{{labels},version="{version}"}}', "values": " ".join(values)}
+                {"series": f'{metric}{{{labels},version="{version}",service="shop"}}', "values": " ".join(values)}
                 for version, values in shown.items()
             ),
             {"series": at_of, "values": " ".join(times)},
