@@ -54,4 +54,4 @@ def _tried(service: Service, sample: Sample) -> tuple[bool, str]:
         case False:
             return False, f"{taken}, but is not there"
         case None:
-            return True, f"{taken}; look for it there, as it cannot be asked from here"
+            return True, f"{taken}; look for it there: it does not tell, or not yet"

@@ -152,10 +152,15 @@ def by_second(samples: Iterable[Sample]) -> list[Sample]:
 
     Services that keep seconds keep only the last of several values of one second.
     """
+    return [replace(same[0], value=_together(same), at=float(int(same[0].at))) for same in same_second(samples)]
+
+
+def same_second(samples: Iterable[Sample]) -> list[list[Sample]]:
+    """The samples of each series and second."""
     found: dict[tuple[str, Tags, int], list[Sample]] = {}
     for sample in samples:
         found.setdefault((sample.name, sample.tags, int(sample.at)), []).append(sample)
-    return [replace(same[0], value=_together(same), at=float(int(same[0].at))) for same in found.values()]
+    return list(found.values())
 
 
 def _together(samples: list[Sample]) -> float:

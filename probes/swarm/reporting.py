@@ -22,7 +22,9 @@ HEALTH_EVERY_S = 60.0
 SEVERAL = "_several"
 """The region of a master that has several."""
 
-_KEYS = ("DD_API_KEY", "DD_APP_KEY")
+_KEYS = (
+    "DD_API_KEY", "DD_APP_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+)  # fmt: skip
 
 
 def reporter_of(
