@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 COMPARED: Mapping[str, Callable[[float, float], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, "!=": operator.ne,
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def cloudwatch_state(alarm: Mapping[str, Any], given: Iterable[Given]) -> str:
 def _cw_holds(condition: str, one: Given) -> bool:
     match = re.fullmatch(r"\"?(\w+)\"? (=|!=) '([^']*)'", condition)
     assert match, condition
-    return COMPARED[match[2]](getattr(one, match[1]), match[3])  # type: ignore[arg-type]
+    return (getattr(one, match[1]) == match[3]) is (match[2] == "=")
 
 
 def cloudwatch_fires(resources: Mapping[str, Mapping[str, Any]], given: Iterable[Given]) -> bool:

@@ -156,36 +156,37 @@ def _numbers(text: str, pattern: str) -> set[float]:
     return {float(found) for found in re.findall(pattern, text)}
 
 
+def _groups(text: str, pattern: str) -> tuple[str | None, ...]:
+    match = re.search(pattern, text)
+    assert match, text
+    return match.groups()
+
+
 def read_datadog(wanted: tuple[Wanted, ...]) -> tuple[Any, ...]:
     (one,) = wanted
     query: str = one.body["query"]
     (minutes,) = _numbers(query, r"last_(\d+)m")
     assert _numbers(query, r"\), (\d+), 'sum'\)") == {60 * minutes}
-    (side, limit) = re.search(r"cutoff_(min|max)\(moving.*, ([0-9.]+)\)\)\) >=", query).groups()  # type: ignore[union-attr]
+    side, limit = _groups(query, r"cutoff_(min|max)\(moving.*, ([0-9.]+)\)\)\) >=")
     (regions,) = set(re.findall(r"region IN \(([^)]*)\)", query))
     (samples,) = _numbers(query, r"cutoff_min\(moving_rollup\([^']*'sum'\), (\d+)\)")
     (quorum,) = _numbers(query, r">= (\d+)$")
-    return (
-        60 * minutes,
-        {"min": ">", "max": "<"}[side],
-        round(float(limit), 5),
-        set(regions.split(",")),
-        samples,
-        quorum,
-    )
+    operator = ">" if side == "min" else "<"
+    return 60 * minutes, operator, round(float(limit or ""), 5), set(regions.split(",")), samples, quorum
 
 
 def read_newrelic(wanted: tuple[Wanted, ...]) -> tuple[Any, ...]:
     (one,) = wanted
     query: str = one.body["nrql"]["query"]
     (term,) = one.body["terms"]
-    regions = set(re.findall(r"'([^']*)'", re.search(r"`region` IN \(([^)]*)\)", query)[1]))  # type: ignore[index]
+    (named,) = _groups(query, r"`region` IN \(([^)]*)\)")
+    regions = set(re.findall(r"'([^']*)'", named or ""))
     assert set(re.findall(r"`region` = '([^']*)'", query)) == regions
     (samples,) = _numbers(query, r"\) - (\d+), 0\), 1\) \*")
-    side, limit = re.search(r"\(\((?:filter\(sum.*?'\) (-) )?([0-9.]+) \*", query).groups()  # type: ignore[union-attr]
+    side, limit = _groups(query, r"\(\((?:filter\(sum.*?'\) (-) )?([0-9.]+) \*")
     operator = ">" if side else "<"
     quorum = term["threshold"] + 0.5
-    return one.body["signal"]["aggregationWindow"], operator, float(limit), regions, samples + 1, quorum
+    return one.body["signal"]["aggregationWindow"], operator, float(limit or ""), regions, samples + 1, quorum
 
 
 def read_cloudwatch(wanted: tuple[Wanted, ...]) -> tuple[Any, ...]:
@@ -196,7 +197,7 @@ def read_cloudwatch(wanted: tuple[Wanted, ...]) -> tuple[Any, ...]:
     (samples,) = {alarm["Threshold"] for alarm in counting}
     judging = [alarm for alarm in alarms if alarm not in counting]
     ((name, limit),) = {(alarm["ComparisonOperator"], alarm["Threshold"]) for alarm in judging}
-    regions = {re.search(r"region\" = '([^']*)'", a["Metrics"][0]["Expression"])[1] for a in judging}  # type: ignore[index]
+    regions = {_groups(a["Metrics"][0]["Expression"], r"region\" = '([^']*)'")[0] for a in judging}
     (in_each,) = {part.count("ALARM(") / 2 for part in composite["AlarmRule"]["Fn::Sub"].split(" OR ")}
     operator = {"LessThanThreshold": "<", "GreaterThanThreshold": ">"}[name]
     return window, operator, limit, regions, samples, in_each
@@ -206,11 +207,11 @@ def read_prometheus(wanted: tuple[Wanted, ...]) -> tuple[Any, ...]:
     (one,) = wanted
     record, alert = one.body["rules"]
     (minutes,) = _numbers(alert["expr"], r"\[(\d+)m\]")
-    (operator, limit) = re.search(r" (<|>) ([0-9.]+)\)", alert["expr"]).groups()  # type: ignore[union-attr]
+    operator, limit = _groups(alert["expr"], r" (<|>) ([0-9.]+)\)")
     (regions,) = set(re.findall(r'region=~"([^"]*)"', record["expr"]))
     (samples,) = _numbers(alert["expr"], r">= (\d+)\)\)")
     (quorum,) = _numbers(alert["expr"], r">= (\d+)$")
-    return 60 * minutes, operator, float(limit), set(regions.split("|")), samples, quorum
+    return 60 * minutes, operator, float(limit or ""), set(regions.split("|")), samples, quorum
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ EVENTS = "SmokeTest"
 """The type of the events that the sink sends: metrics are attributes by their names, and so are tags."""
 
 LONGEST_WINDOW_S = 6 * 3600
+LONGEST_QUERY = 4096
 SLIDE_S = 60
 LONGEST_INCIDENT_S = 30 * 86400
 SHARP = "1e9"
@@ -29,11 +30,14 @@ def monitors(watched: list[Watch], options: ServiceOptions) -> Monitors:
     """One condition for each rule; a policy has them all."""
     wanted, notes = [], []
     for watch in watched:
+        body = _body(watch, options)
         if watch.window_s > LONGEST_WINDOW_S:
             notes.append(f"{watch.key}: New Relic looks back 6 h at most.")
-            continue
-        wanted.append(Wanted("monitor", watch.key, watch.title, _body(watch, options)))
-        notes += _notes(watch)
+        elif len(body["nrql"]["query"]) > LONGEST_QUERY:
+            notes.append(f"{watch.key}: too many regions for one query of New Relic's.")
+        else:
+            wanted.append(Wanted("monitor", watch.key, watch.title, body))
+            notes += _notes(watch)
     return Monitors(tuple(wanted), tuple(notes))
 
 
@@ -59,8 +63,8 @@ def _body(watch: Watch, options: ServiceOptions) -> dict[str, Any]:
             "aggregationWindow": watch.window_s,
             "aggregationMethod": "EVENT_TIMER",
             "aggregationTimer": 60,
-            "slideBy": SLIDE_S,
             "fillOption": "NONE",
+            **({"slideBy": SLIDE_S} if watch.window_s > SLIDE_S else {}),
         },
         "terms": [
             {
