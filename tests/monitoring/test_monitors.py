@@ -19,6 +19,7 @@ from tests.monitoring.alert_languages import (
     Given,
     cloudwatch_fires,
     datadog_fires,
+    datadog_value,
     newrelic_fires,
 )
 from tests.monitoring.alert_sample import REGIONS, monitor, rendered, rule
@@ -238,6 +239,17 @@ def test_window_limit_regions_samples_and_quorum_are_the_same_everywhere(
     for service in EVALUATORS:
         wanted = tuple(one for one in rendered(service, tmp_path, **changes).wanted if one.kind == "monitor")
         assert readers[service](wanted) == expected, service
+
+
+@pytest.mark.parametrize(("failed", "level"), [(0, 0.0), (1, 1.0), (2, 2.0)])
+def test_datadog_is_told_where_it_is_between_firing_and_over(tmp_path: Path, failed: int, level: float) -> None:
+    """Nine in ten are neither below 0.9 nor yet 0.95 again."""
+    body = monitor("datadog", tmp_path, recovery=">= 0.95").body
+    samples = [one for region in (US, EU) for one in of_region(region, *(10 - failed) * [1.0], *failed * [0.0])]
+    query = body["query"].removeprefix("max(last_5m):").removesuffix(" >= 2")
+    assert datadog_value(query, samples) == level
+    assert datadog_fires(body, samples) is (failed == 2)
+    assert body["options"]["thresholds"] == {"critical": 2.0, "critical_recovery": 0.5}
 
 
 def test_a_rule_is_one_service_s_alone(tmp_path: Path) -> None:

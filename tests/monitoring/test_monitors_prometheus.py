@@ -148,6 +148,11 @@ def test_it_lasts_until_the_recovery_holds(tmp_path: Path) -> None:
     held(tmp_path, series, {9: False, 12: True, 29: False}, window="10m", condition="< 0.8")
 
 
+def test_what_has_not_fired_does_not_last(tmp_path: Path) -> None:
+    series = [outage(US, 5, 6), outage(EU, 5, 6)]
+    held(tmp_path, series, dict.fromkeys((5, 7, 9, 12), False), window="10m", condition="< 0.8", recovery=">= 0.95")
+
+
 def test_too_few_samples_are_an_alert_where_that_is_asked_for(tmp_path: Path) -> None:
     silent: list[float | None] = [*[UP] * 10, *[None] * 20]
     series = [outage(US, 0, 0), Series(WEST, silent), Series(EU, silent)]
