@@ -118,9 +118,7 @@ class AsCode:
         for one in plan.left:
             self._say(f"  {_name(one)} is ours and no longer described: --prune removes it.", "yellow")
         for one in plan.copies:
-            self._say(
-                f"  {_name(one)} carries the mark of another: a copy? It is left alone ({one.reference}).", "yellow"
-            )
+            self._say(f"  {_name(one)} ({one.reference}) has the mark of another: a copy? It is left alone.", "yellow")
 
     def _apply(self, described: Described, keeper: Keeper, *, prune: bool) -> int:
         plan = self._plan(described, keeper, prune=prune)
@@ -130,11 +128,8 @@ class AsCode:
                 self._say(f"{change.sign} {_name(change.thing)}: {change.done}", _COLOURS[change.sign])
                 done += 1
         except SmokeprobeError as problem:
-            rest = len(plan.changes) - done
             self._say(str(problem), "red")
-            self._say(
-                f"{done} of {len(plan.changes)} changes are done, {rest} are not. Once it is mended, apply again."
-            )
+            self._say(f"{done} of {len(plan.changes)} changes are done. Once it is mended, apply again for the rest.")
             return NOT_DONE
         self._say_left(plan)
         return self._read_back(described, keeper, plan)

@@ -82,7 +82,8 @@ NoBrowser = Annotated[
 ]
 
 Service = Annotated[
-    Literal["datadog", "newrelic", "cloudwatch", "prometheus"], typer.Option(help="The monitoring service.")
+    Literal["datadog", "newrelic", "cloudwatch", "prometheus"],
+    typer.Option(help="Of datadog, newrelic, cloudwatch and prometheus.", metavar="NAME"),
 ]
 Prune = Annotated[bool, typer.Option("--prune", help="Remove what is ours there and no longer described.")]
 

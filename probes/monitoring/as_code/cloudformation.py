@@ -188,7 +188,7 @@ class Keeper:
             raise self._sorry(operation, problem) from None
         except (known.ConnectTimeoutError, known.ReadTimeoutError):
             raise ApiError(f"CloudFormation does not answer within {TIMEOUT_S:g} s.") from None
-        except known.HTTPClientError:
+        except (known.ConnectionError, known.HTTPClientError):
             raise ApiError("CloudFormation cannot be reached: no connection, or it was cut off.") from None
         except known.BotoCoreError as problem:
             raise ApiError(f"CloudFormation cannot be asked: {problem}") from None

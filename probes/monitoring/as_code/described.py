@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from probes.config.alert_rules import FILE as RULES
+from probes.config.alert_rules import Evaluator, load_rules
 from probes.config.dashboards import FOLDER, Dashboard, load_dashboards
 from probes.config.models import Settings
 from probes.config.monitoring import (
@@ -15,16 +17,20 @@ from probes.config.monitoring import (
     CloudWatchOptions,
     DatadogOptions,
     Integration,
+    PrometheusOptions,
     ServiceOptions,
     load_integration,
 )
 from probes.errors import ConfigError
 from probes.monitoring.as_code.changes import Keeper
+from probes.monitoring.as_code.monitors import monitors_of
 from probes.monitoring.as_code.wanted import Wanted
 
-Service = Literal["datadog", "newrelic", "cloudwatch", "prometheus"]
+Service = Evaluator
 
-_DEFAULTS: Mapping[Service, type[ServiceOptions]] = {"datadog": DatadogOptions, "cloudwatch": CloudWatchOptions}
+_DEFAULTS: Mapping[Service, type[ServiceOptions]] = {
+    "datadog": DatadogOptions, "cloudwatch": CloudWatchOptions, "prometheus": PrometheusOptions,
+}  # fmt: skip
 """What holds where a service does not stand in the file."""
 
 
@@ -40,11 +46,14 @@ class Described:
 
 
 def describe(service: Service, settings: Settings, folder: Path, environ: Mapping[str, str]) -> Described:
-    """Read the dashboards beside a configuration, which lies in `folder`. Raises ConfigError with every mistake."""
+    """Read dashboards and rules beside a configuration, which lies in `folder`.
+
+    Raises ConfigError with every mistake of a file.
+    """
     options = _options(load_integration(folder / FILE), service)
-    dashboards = load_dashboards(folder / FOLDER)
-    wanted = _dashboards(service, dashboards, settings, options, environ)
-    return Described(service, settings.env, options, wanted)
+    dashboards = _dashboards(service, load_dashboards(folder / FOLDER), settings, options, environ)
+    monitors = monitors_of(service, load_rules(folder / RULES), settings, options)
+    return Described(service, settings.env, options, (*dashboards, *monitors.wanted), monitors.notes)
 
 
 def _options(integration: Integration, service: Service) -> ServiceOptions:
@@ -95,7 +104,7 @@ def keeper_of(described: Described, environ: Mapping[str, str]) -> Keeper:
     if isinstance(options, CloudWatchOptions):
         from probes.monitoring.as_code import cloudformation
 
-        return cloudformation.make_keeper(env, options.region)
+        return cloudformation.make_keeper(env, options.region or environ.get("AWS_REGION", ""))
     if described.service == "newrelic":
         from probes.monitoring.as_code import newrelic_api
 

@@ -5,7 +5,6 @@ A dashboard is looked for by its tags; what has been made a moment ago may take 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -69,14 +68,17 @@ class Keeper:
                 yield Found("dashboard", key, str(body["name"]), str(body["guid"]), body)
 
     def _conditions(self) -> Iterator[Found]:
-        if policy := self._policy():
-            path = ("account", "alerts", "nrqlConditionsSearch")
-            bodies = self._pages(
-                nerdgraph.SEARCH_CONDITIONS, path, "nrqlConditions", account=self._account, policy=policy
-            )
-            for body in sorted(bodies, key=lambda body: int(body["id"])):
-                if key := key_in(body.get("description"), self._env):
-                    yield Found("monitor", key, str(body["name"]), str(body["id"]), body)
+        for body in self._in_policy(self._policy()):
+            if key := key_in(body.get("description"), self._env):
+                yield Found("monitor", key, str(body["name"]), str(body["id"]), body)
+
+    def _in_policy(self, policy: str) -> list[dict[str, Any]]:
+        """All its conditions; somebody may have put one of his own there."""
+        if not policy:
+            return []
+        path = ("account", "alerts", "nrqlConditionsSearch")
+        found = self._pages(nerdgraph.SEARCH_CONDITIONS, path, "nrqlConditions", account=self._account, policy=policy)
+        return sorted(found, key=lambda body: int(body["id"]))
 
     def _policy(self) -> str:
         """The id of our policy, or nothing."""
@@ -97,7 +99,7 @@ class Keeper:
                 policy = policy or self._policy() or self._make_policy()
                 self._carry_out_condition(change, policy)
             yield change
-        if policy and not any(self._conditions()):
+        if policy and not self._in_policy(policy):
             self._ask(nerdgraph.DELETE_POLICY, account=self._account, id=policy)
 
     def _carry_out_dashboard(self, change: Change) -> None:
@@ -118,10 +120,12 @@ class Keeper:
         try:
             self._ask(nerdgraph.TAG, guid=guid, tags=tags)
         except ApiError as problem:
-            with contextlib.suppress(ApiError):
+            try:
                 self._ask(nerdgraph.DELETE_DASHBOARD, guid=guid)
-                raise
-            raise ApiError(f"{problem} The dashboard {guid} is there without our tags: remove it by hand.") from None
+            except ApiError:
+                left = f"The dashboard {guid} is there without our tags: remove it by hand."
+                raise ApiError(f"{problem} {left}", problem.status) from None
+            raise
 
     def _make_policy(self) -> str:
         policy = {"name": self._policy_name, "incidentPreference": "PER_CONDITION"}
@@ -162,7 +166,7 @@ class Keeper:
                     str(error.get("description") or error.get("message")) for error in result.get("errors") or ()
                 ]
         if errors:
-            raise ApiError(f"New Relic does not do it: {self._api.in_short(errors)}")
+            raise ApiError(f"New Relic does not do it: {self._api.in_short(errors).rstrip('.')}.")
         return data
 
 
