@@ -115,10 +115,10 @@ def _address(value: str) -> str:
 def _evaluator(value: Any) -> Any:
     if value == RESERVED:
         raise ValueError(f"{RESERVED} does not evaluate rules itself yet: name one of {', '.join(EVALUATORS)}")
-    if isinstance(value, list):
-        raise ValueError("one service watches for a rule, never two: each would tell of one outage")  # noqa: TRY004
+    if not isinstance(value, str):
+        raise ValueError("one service watches for a rule, never two: each would tell of one outage")  # noqa: TRY004 - pydantic's
     if value not in EVALUATORS:
-        near = did_you_mean(str(value), EVALUATORS)
+        near = did_you_mean(value, EVALUATORS)
         raise ValueError(f"{shown(value)} evaluates no rules: one of {', '.join(EVALUATORS)}{near}")
     return value
 

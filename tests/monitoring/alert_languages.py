@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 COMPARED: Mapping[str, Callable[[float, float], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, "!=": operator.ne,
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 
 
@@ -26,6 +26,7 @@ class Given:
     value: float
     env: str = "here"
     metric: str = "smoke_test.success"
+    service: str = "shop"
 
 
 def clamp_min(value: float, limit: float) -> float:
@@ -41,8 +42,10 @@ def clamp_max(value: float, limit: float) -> float:
 
 def newrelic_value(body: Mapping[str, Any], given: Iterable[Given]) -> float | None:
     """What the condition's query comes to; None where no event is left of which it could be made."""
-    selected, where = re.fullmatch(r"SELECT (.*) FROM SmokeprobeSample WHERE (.*)", body["nrql"]["query"]).groups()  # type: ignore[union-attr]
-    left = [one for one in given if _nrql_where(where)(one)]
+    match = re.fullmatch(r"SELECT (.*) FROM SmokeTest WHERE `([a-z_.]+)` IS NOT NULL AND (.*)", body["nrql"]["query"])
+    assert match, body["nrql"]["query"]
+    selected, metric, where = match.groups()
+    left = [one for one in given if one.metric == metric and _nrql_where(where)(one)]
     if not left:
         return None
 
@@ -50,6 +53,7 @@ def newrelic_value(body: Mapping[str, Any], given: Iterable[Given]) -> float | N
         some = [one.value for one in left if _nrql_where(match[2])(one)]
         return repr(float(len(some)) if match[1] == "count(*)" else math.fsum(some))
 
+    selected = selected.replace(f"`{metric}`", "value")
     plain = re.sub(r"filter\((count\(\*\)|sum\(value\)), WHERE ([^()]*)\)", aggregated, selected)
     return float(eval(plain, {"__builtins__": {}, "clamp_min": clamp_min, "clamp_max": clamp_max}))  # noqa: S307 - ours
 
@@ -69,9 +73,9 @@ def _nrql_where(text: str) -> Callable[[Given], bool]:
 
 
 def _nrql_holds(condition: str, one: Given) -> bool:
-    if match := re.fullmatch(r"`?(\w+)`? IN \((.*)\)", condition):
+    if match := re.fullmatch(r"`(\w+)` IN \((.*)\)", condition):
         return getattr(one, match[1]) in re.findall(r"'([^']*)'", match[2])
-    if match := re.fullmatch(r"`?(\w+)`? = '([^']*)'", condition):
+    if match := re.fullmatch(r"`(\w+)` = '([^']*)'", condition):
         return bool(getattr(one, match[1]) == match[2])
     match = re.fullmatch(r"value (<=?|>=?) ([-0-9.e+]+)", condition)
     assert match, condition
@@ -179,7 +183,7 @@ def cloudwatch_state(alarm: Mapping[str, Any], given: Iterable[Given]) -> str:
 def _cw_holds(condition: str, one: Given) -> bool:
     match = re.fullmatch(r"\"?(\w+)\"? (=|!=) '([^']*)'", condition)
     assert match, condition
-    return COMPARED[match[2]](getattr(one, match[1]), match[3])  # type: ignore[arg-type]
+    return (getattr(one, match[1]) == match[3]) is (match[2] == "=")
 
 
 def cloudwatch_fires(resources: Mapping[str, Mapping[str, Any]], given: Iterable[Given]) -> bool:

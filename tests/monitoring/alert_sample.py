@@ -26,7 +26,7 @@ checks:
   back: { kind: http, requests: { page: { path: /b, within: 3s } } }
   off: { kind: http, enabled: false, requests: { page: { path: /c, within: 3s } } }
 """
-OPTIONS = DatadogOptions()
+OPTIONS = DatadogOptions(tags={"service": "shop"})
 
 
 def rule(**changes: Any) -> Rule:

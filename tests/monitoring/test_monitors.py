@@ -19,6 +19,7 @@ from tests.monitoring.alert_languages import (
     Given,
     cloudwatch_fires,
     datadog_fires,
+    datadog_value,
     newrelic_fires,
 )
 from tests.monitoring.alert_sample import REGIONS, monitor, rendered, rule
@@ -43,7 +44,8 @@ def meant(of: Rule, samples: Iterable[Given]) -> bool:
     checks = of.checks or ("front", "back")
     said: dict[str, list[float]] = {region: [] for region in REGIONS}
     for one in samples:
-        if one.region in said and one.check in checks and (one.env, one.metric) == ("here", of.metric):
+        here = (one.env, one.metric, one.service) == ("here", of.metric, "shop")
+        if here and one.region in said and one.check in checks:
             said[one.region].append(one.value)
     enough = [values for values in said.values() if len(values) >= of.samples]
     holds = COMPARED[of.condition.operator]
@@ -60,8 +62,8 @@ def statistic(of: Rule, values: list[float]) -> float:
     return known[of.statistic](values)
 
 
-def of_region(region: str, *values: float, check: str = "front", env: str = "here") -> list[Given]:
-    return [Given(region, check, value, env) for value in values]
+def of_region(region: str, *values: float, check: str = "front", **others: str) -> list[Given]:
+    return [Given(region, check, value, **others) for value in values]
 
 
 US, WEST, EU = REGIONS
@@ -93,6 +95,9 @@ BAD, GOOD = (1.0, 0.0, 1.0), (1.0, 1.0, 1.0)
         ),
         pytest.param(
             [*of_region(US, *BAD, env="there"), *of_region(EU, *BAD, env="there")], {}, False, id="its environment only"
+        ),
+        pytest.param(
+            [*of_region(US, *BAD, service="b"), *of_region(EU, *BAD, service="b")], {}, False, id="its product only"
         ),
         pytest.param([], {}, False, id="nothing"),
         pytest.param([], {"no_data": "alert"}, True, id="nothing, which is an alert"),
@@ -152,36 +157,37 @@ def _numbers(text: str, pattern: str) -> set[float]:
     return {float(found) for found in re.findall(pattern, text)}
 
 
+def _groups(text: str, pattern: str) -> tuple[str | None, ...]:
+    match = re.search(pattern, text)
+    assert match, text
+    return match.groups()
+
+
 def read_datadog(wanted: tuple[Wanted, ...]) -> tuple[Any, ...]:
     (one,) = wanted
     query: str = one.body["query"]
     (minutes,) = _numbers(query, r"last_(\d+)m")
     assert _numbers(query, r"\), (\d+), 'sum'\)") == {60 * minutes}
-    (side, limit) = re.search(r"cutoff_(min|max)\(moving.*, ([0-9.]+)\)\)\) >=", query).groups()  # type: ignore[union-attr]
+    side, limit = _groups(query, r"cutoff_(min|max)\(moving.*, ([0-9.]+)\)\)\) >=")
     (regions,) = set(re.findall(r"region IN \(([^)]*)\)", query))
     (samples,) = _numbers(query, r"cutoff_min\(moving_rollup\([^']*'sum'\), (\d+)\)")
     (quorum,) = _numbers(query, r">= (\d+)$")
-    return (
-        60 * minutes,
-        {"min": ">", "max": "<"}[side],
-        round(float(limit), 5),
-        set(regions.split(",")),
-        samples,
-        quorum,
-    )
+    operator = ">" if side == "min" else "<"
+    return 60 * minutes, operator, round(float(limit or ""), 5), set(regions.split(",")), samples, quorum
 
 
 def read_newrelic(wanted: tuple[Wanted, ...]) -> tuple[Any, ...]:
     (one,) = wanted
     query: str = one.body["nrql"]["query"]
     (term,) = one.body["terms"]
-    regions = set(re.findall(r"'([^']*)'", re.search(r"region IN \(([^)]*)\)", query)[1]))  # type: ignore[index]
-    assert set(re.findall(r"region = '([^']*)'", query)) == regions
+    (named,) = _groups(query, r"`region` IN \(([^)]*)\)")
+    regions = set(re.findall(r"'([^']*)'", named or ""))
+    assert set(re.findall(r"`region` = '([^']*)'", query)) == regions
     (samples,) = _numbers(query, r"\) - (\d+), 0\), 1\) \*")
-    side, limit = re.search(r"\(\((?:filter\(sum.*?'\) (-) )?([0-9.]+) \*", query).groups()  # type: ignore[union-attr]
+    side, limit = _groups(query, r"\(\((?:filter\(sum.*?'\) (-) )?([0-9.]+) \*")
     operator = ">" if side else "<"
     quorum = term["threshold"] + 0.5
-    return one.body["signal"]["aggregationWindow"], operator, float(limit), regions, samples + 1, quorum
+    return one.body["signal"]["aggregationWindow"], operator, float(limit or ""), regions, samples + 1, quorum
 
 
 def read_cloudwatch(wanted: tuple[Wanted, ...]) -> tuple[Any, ...]:
@@ -192,7 +198,7 @@ def read_cloudwatch(wanted: tuple[Wanted, ...]) -> tuple[Any, ...]:
     (samples,) = {alarm["Threshold"] for alarm in counting}
     judging = [alarm for alarm in alarms if alarm not in counting]
     ((name, limit),) = {(alarm["ComparisonOperator"], alarm["Threshold"]) for alarm in judging}
-    regions = {re.search(r"region\" = '([^']*)'", a["Metrics"][0]["Expression"])[1] for a in judging}  # type: ignore[index]
+    regions = {_groups(a["Metrics"][0]["Expression"], r"region\" = '([^']*)'")[0] for a in judging}
     (in_each,) = {part.count("ALARM(") / 2 for part in composite["AlarmRule"]["Fn::Sub"].split(" OR ")}
     operator = {"LessThanThreshold": "<", "GreaterThanThreshold": ">"}[name]
     return window, operator, limit, regions, samples, in_each
@@ -202,11 +208,11 @@ def read_prometheus(wanted: tuple[Wanted, ...]) -> tuple[Any, ...]:
     (one,) = wanted
     record, alert = one.body["rules"]
     (minutes,) = _numbers(alert["expr"], r"\[(\d+)m\]")
-    (operator, limit) = re.search(r" (<|>) ([0-9.]+)\)", alert["expr"]).groups()  # type: ignore[union-attr]
+    operator, limit = _groups(alert["expr"], r" (<|>) ([0-9.]+)\)")
     (regions,) = set(re.findall(r'region=~"([^"]*)"', record["expr"]))
     (samples,) = _numbers(alert["expr"], r">= (\d+)\)\)")
     (quorum,) = _numbers(alert["expr"], r">= (\d+)$")
-    return 60 * minutes, operator, float(limit), set(regions.split("|")), samples, quorum
+    return 60 * minutes, operator, float(limit or ""), set(regions.split("|")), samples, quorum
 
 
 @pytest.mark.parametrize(
@@ -233,6 +239,17 @@ def test_window_limit_regions_samples_and_quorum_are_the_same_everywhere(
     for service in EVALUATORS:
         wanted = tuple(one for one in rendered(service, tmp_path, **changes).wanted if one.kind == "monitor")
         assert readers[service](wanted) == expected, service
+
+
+@pytest.mark.parametrize(("failed", "level"), [(0, 0.0), (1, 1.0), (2, 2.0)])
+def test_datadog_is_told_where_it_is_between_firing_and_over(tmp_path: Path, failed: int, level: float) -> None:
+    """Nine in ten are neither below 0.9 nor yet 0.95 again."""
+    body = monitor("datadog", tmp_path, recovery=">= 0.95").body
+    samples = [one for region in (US, EU) for one in of_region(region, *(10 - failed) * [1.0], *failed * [0.0])]
+    query = body["query"].removeprefix("max(last_5m):").removesuffix(" >= 2")
+    assert datadog_value(query, samples) == level
+    assert datadog_fires(body, samples) is (failed == 2)
+    assert body["options"]["thresholds"] == {"critical": 2.0, "critical_recovery": 0.5}
 
 
 def test_a_rule_is_one_service_s_alone(tmp_path: Path) -> None:

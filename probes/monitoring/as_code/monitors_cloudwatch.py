@@ -112,7 +112,8 @@ def _query(watch: Watch, region: str, function: str, options: ServiceOptions) ->
     """All series of a region, whatever mode they are of. A query has no `or`: other checks are left out by name."""
     (only, *more) = watch.checks
     named = [f"\"check\" = '{only}'"] if not more else [f"\"check\" != '{other}'" for other in watch.others]
-    where = " AND ".join([f"env = '{watch.env}'", f"\"region\" = '{region}'", *named])
+    tags = [f"\"{name}\" = '{value}'" for name, value in watch.tags.items()]
+    where = " AND ".join([f"\"env\" = '{watch.env}'", *tags, f"\"region\" = '{region}'", *named])
     namespace = getattr(options, "namespace", NAMESPACE)
     metric = options.prefix + watch.rule.metric
     return f'SELECT {function}("{metric}") FROM "{namespace}" WHERE {where}'  # noqa: S608 - all of them are plain names

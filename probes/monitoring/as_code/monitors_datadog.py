@@ -102,7 +102,8 @@ def _regions(value: str, condition: Condition) -> str:
 
 def _value(watch: Watch, metric: str) -> tuple[str, str]:
     """Of each region the statistic, where there are samples enough, and the number of samples, where it is enough."""
-    places = f"env:{watch.env} AND region IN ({','.join(watch.regions)}) AND check IN ({','.join(watch.checks)})"
+    tags = "".join(f" AND {name}:{value}" for name, value in watch.tags.items())
+    places = f"env:{watch.env}{tags} AND region IN ({','.join(watch.regions)}) AND check IN ({','.join(watch.checks)})"
 
     def rolling(of_minute: str, over_checks: str, filled: str) -> str:
         step = 60 if watch.window_s <= MINUTELY_S else 300

@@ -13,8 +13,11 @@ from probes.config.monitoring import ServiceOptions
 from probes.monitoring.as_code.wanted import Wanted
 from probes.monitoring.as_code.watch import Monitors, Watch, channels, mails, number
 
-SAMPLES = "SmokeprobeSample"
+EVENTS = "SmokeTest"
+"""The type of the events that the sink sends: metrics are attributes by their names, and so are tags."""
+
 LONGEST_WINDOW_S = 6 * 3600
+LONGEST_QUERY = 4096
 SLIDE_S = 60
 LONGEST_INCIDENT_S = 30 * 86400
 SHARP = "1e9"
@@ -27,11 +30,14 @@ def monitors(watched: list[Watch], options: ServiceOptions) -> Monitors:
     """One condition for each rule; a policy has them all."""
     wanted, notes = [], []
     for watch in watched:
+        body = _body(watch, options)
         if watch.window_s > LONGEST_WINDOW_S:
             notes.append(f"{watch.key}: New Relic looks back 6 h at most.")
-            continue
-        wanted.append(Wanted("monitor", watch.key, watch.title, _body(watch, options)))
-        notes += _notes(watch)
+        elif len(body["nrql"]["query"]) > LONGEST_QUERY:
+            notes.append(f"{watch.key}: too many regions for one query of New Relic's.")
+        else:
+            wanted.append(Wanted("monitor", watch.key, watch.title, body))
+            notes += _notes(watch)
     return Monitors(tuple(wanted), tuple(notes))
 
 
@@ -57,8 +63,8 @@ def _body(watch: Watch, options: ServiceOptions) -> dict[str, Any]:
             "aggregationWindow": watch.window_s,
             "aggregationMethod": "EVENT_TIMER",
             "aggregationTimer": 60,
-            "slideBy": SLIDE_S,
             "fillOption": "NONE",
+            **({"slideBy": SLIDE_S} if watch.window_s > SLIDE_S else {}),
         },
         "terms": [
             {
@@ -82,33 +88,37 @@ def _body(watch: Watch, options: ServiceOptions) -> dict[str, Any]:
 def _query(watch: Watch, metric: str) -> str:
     rule = watch.rule
     enough = {region: _reached(f"{_count(region)} - {rule.samples - 1}") for region in watch.regions}
-    fires = " + ".join(f"{enough[region]} * {_holds(rule, region)}" for region in watch.regions)
+    fires = " + ".join(f"{enough[region]} * {_holds(rule, metric, region)}" for region in watch.regions)
     counted = fires
     if rule.no_data == "alert":
         with_samples = " + ".join(enough.values())
         counted = f"{fires} + {rule.quorum} * (1 - {_reached(f'{with_samples} - {rule.quorum - 1}')})"
-    return (  # all that stands in it are plain names and numbers
-        f"SELECT {counted} FROM {SAMPLES} WHERE metric = '{metric}' AND env = '{watch.env}' "  # noqa: S608
-        f"AND region IN ({_quoted(watch.regions)}) AND `check` IN ({_quoted(watch.checks)})"
-    )
+    named = [f"`{name}` = '{value}'" for name, value in (("env", watch.env), *watch.tags.items())]
+    where = [f"`{metric}` IS NOT NULL", *named, f"`region` IN ({_quoted(watch.regions)})"]
+    where.append(f"`check` IN ({_quoted(watch.checks)})")
+    return f"SELECT {counted} FROM {EVENTS} WHERE {' AND '.join(where)}"  # noqa: S608 - NRQL of checked names
 
 
-def _holds(rule: Rule, region: str) -> str:
+def _holds(rule: Rule, metric: str, region: str) -> str:
     """1 where the condition holds in a region, else 0."""
     condition, count = rule.condition, _count(region)
+
+    def counted(of: Condition) -> str:
+        return _count(region, f" AND `{metric}` {of.operator} {number(of.value)}")
+
     if rule.statistic in {"mean", "sum"}:
         limit = number(condition.value) + (f" * {count}" if rule.statistic == "mean" else "")
-        total = f"filter(sum(value), WHERE region = '{region}')"
+        total = f"filter(sum(`{metric}`), WHERE `region` = '{region}')"
         beyond = f"{total} - {limit}" if condition.upwards else f"{limit} - {total}"
         return _true(beyond, or_equal=len(condition.operator) == 2)
     if rule.percentile:
         most = f"{number((100 - rule.percentile) / 100)} * {count}"
         if condition.upwards:  # p95 > x: more than a twentieth of the samples is
-            return _true(f"{_count(region, condition)} - {most}", or_equal=False)
-        return _true(f"{most} - {_count(region, condition.negated)}", or_equal=True)
+            return _true(f"{counted(condition)} - {most}", or_equal=False)
+        return _true(f"{most} - {counted(condition.negated)}", or_equal=True)
     if (rule.statistic == "max") == condition.upwards:  # one sample is enough
-        return _true(_count(region, condition), or_equal=False)
-    return _true(f"0 - {_count(region, condition.negated)}", or_equal=True)
+        return _true(counted(condition), or_equal=False)
+    return _true(f"0 - {counted(condition.negated)}", or_equal=True)
 
 
 def _true(difference: str, *, or_equal: bool) -> str:
@@ -119,9 +129,8 @@ def _reached(difference: str) -> str:
     return f"clamp_max(clamp_min({difference}, 0), 1)"
 
 
-def _count(region: str, of: Condition | None = None) -> str:
-    values = f" AND value {of.operator} {number(of.value)}" if of else ""
-    return f"filter(count(*), WHERE region = '{region}'{values})"
+def _count(region: str, of_these: str = "") -> str:
+    return f"filter(count(*), WHERE `region` = '{region}'{of_these})"
 
 
 def _quoted(names: tuple[str, ...]) -> str:

@@ -60,8 +60,9 @@ def _samples(watch: Watch) -> str:
 def _sampled(watch: Watch, options: ServiceOptions) -> str:
     name = known_as(watch.rule.metric, options)
     places = f'env="{watch.env}",region=~"{"|".join(watch.regions)}",check=~"{"|".join(watch.checks)}"'
+    tags = "".join(f',{tag}="{value}"' for tag, value in watch.tags.items())
     at = f'{known_as(SAMPLED_AT, options)}{{metric="{name}",{places}}}'
-    return f"{name}{{{places}}} and on (env, region, check, mode) ({at} != {at} offset {STEP})"
+    return f"{name}{{{places}{tags}}} and on (env, region, check, mode) ({at} != {at} offset {STEP})"
 
 
 def _expression(watch: Watch) -> str:

@@ -20,7 +20,10 @@ _WRITTEN: Mapping[Unit, str] = {"millisecond": " ms", "second": " s", "day": " d
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What is watched. `checks` are those it is about; `others` are all that the same metric comes of besides."""
+    """What is watched. `checks` are those it is about; `others` are all that the same metric comes of besides.
+
+    `tags` are those that all samples have by the configuration.
+    """
 
     key: str
     env: str
@@ -28,6 +31,7 @@ class Watch:
     regions: tuple[str, ...]
     checks: tuple[str, ...]
     others: tuple[str, ...]
+    tags: Mapping[str, str]
 
     @property
     def title(self) -> str:
@@ -65,14 +69,14 @@ class Monitors:
     notes: tuple[str, ...] = ()
 
 
-def watches(rules: RuleFile, settings: Settings, evaluator: Evaluator) -> list[Watch]:
+def watches(rules: RuleFile, settings: Settings, evaluator: Evaluator, tags: Mapping[str, str]) -> list[Watch]:
     """The rules that a service is to watch for in an environment. Raises nothing: `problems_in` has been asked."""
     known = tuple(name for name, options in settings.checks.items() if options.enabled)
     found = []
     for key, rule in rules.of(settings.env, evaluator).items():
         checks = (WHOLE_RUN,) if of_runs(rule.metric) else rule.checks or known
         others = tuple(name for name in (*settings.checks, WHOLE_RUN) if name not in checks)
-        found.append(Watch(key, settings.env, rule, settings.regions, checks, others))
+        found.append(Watch(key, settings.env, rule, settings.regions, checks, others, tags))
     return found
 
 
