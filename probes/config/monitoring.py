@@ -81,6 +81,12 @@ class DatadogOptions(ServiceOptions):
     ] = "datadoghq.com"  # fmt: skip
 
 
+class NewRelicOptions(ServiceOptions):
+    """New Relic; `region` is where the account's data is kept, by itself what the licence key begins with."""
+
+    region: Literal["us", "eu"] | None = None
+
+
 class PrometheusOptions(ServiceOptions):
     """Prometheus: a master is scraped, a run pushes to a Pushgateway under the name `job`."""
 
@@ -91,6 +97,7 @@ class Services(Strict):
     """One key a service."""
 
     datadog: DatadogOptions | None = None
+    newrelic: NewRelicOptions | None = None
     prometheus: PrometheusOptions | None = None
 
 
@@ -108,6 +115,7 @@ class Integration(Strict):
 
 CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "datadog": ("DD_DOGSTATSD_URL", "DD_AGENT_HOST", "DD_API_KEY"),
+    "newrelic": ("NEW_RELIC_LICENSE_KEY",),
     "prometheus": ("SMOKEPROBE_PUSHGATEWAY_URL",),
 }
 """For each service the environment variables of which one makes it usable."""

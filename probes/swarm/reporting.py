@@ -22,7 +22,7 @@ HEALTH_EVERY_S = 60.0
 SEVERAL = "_several"
 """The region of a master that has several."""
 
-_KEYS = ("DD_API_KEY", "DD_APP_KEY")
+_KEYS = ("DD_API_KEY", "DD_APP_KEY", "NEW_RELIC_LICENSE_KEY", "NEW_RELIC_API_KEY", "NEW_RELIC_PROXY_PASS")
 
 
 def reporter_of(
