@@ -79,10 +79,17 @@ def test_a_wrong_configuration_is_told_with_all_else(tmp_path: Path) -> None:
 def test_each_monitoring_service_is_named_with_what_keeps_it_from_being_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("SMOKEPROBE_MONITORING", "DD_DOGSTATSD_URL", "DD_AGENT_HOST", "SMOKEPROBE_PUSHGATEWAY_URL"):
+    for name in (
+        "SMOKEPROBE_MONITORING",
+        "DD_DOGSTATSD_URL",
+        "DD_AGENT_HOST",
+        "SMOKEPROBE_PUSHGATEWAY_URL",
+        "NEW_RELIC_LICENSE_KEY",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DD_API_KEY", "k")
     _, shown = examined(RunOptions(env="production", target_url="http://127.0.0.1:9", state_dir=str(tmp_path)))
     lines = {line.split("monitoring ")[1].split()[0]: line for line in shown.splitlines() if "monitoring " in line}
     assert lines["datadog"].startswith("ok ")
     assert "has none of SMOKEPROBE_PUSHGATEWAY_URL" in lines["prometheus"]
+    assert "has none of NEW_RELIC_LICENSE_KEY" in lines["newrelic"]

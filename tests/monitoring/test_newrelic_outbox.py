@@ -1,4 +1,4 @@
-"""Both ways into New Relic, each with its outbox: one that fails leaves the other alone, and both are told in the end."""
+"""Both ways into New Relic, each with its outbox: one that fails leaves the other alone; in the end both are told."""
 
 from __future__ import annotations
 

@@ -49,3 +49,11 @@ def test_no_key_of_a_service_is_shown() -> None:
     learn_keys(redactor, {"DD_API_KEY": "0a1b2c3d4e5f", "SMOKEPROBE_PUSHGATEWAY_URL": url})
     shown = redactor.text("key 0a1b2c3d4e5f, password p:ssw0rd or p%3Assw0rd")
     assert shown == "key [redacted: monitoring key], password [redacted: monitoring key] or [redacted: monitoring key]"
+
+
+def test_no_key_of_new_relic_is_shown() -> None:
+    redactor = Redactor()
+    keys = {"NEW_RELIC_LICENSE_KEY": "0123456789abcdef", "NEW_RELIC_API_KEY": "fedcba9876543210"}
+    learn_keys(redactor, {**keys, "NEW_RELIC_PROXY_HOST": "http://me:pr0xyword@proxy.example"})
+    shown = redactor.text(f"{' '.join(keys.values())} pr0xyword")
+    assert shown == " ".join(["[redacted: monitoring key]"] * 3)
