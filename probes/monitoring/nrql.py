@@ -43,7 +43,7 @@ class Asker:
 
     def has(self, table: str, name: str, sample: Sample, timeout_s: float) -> bool | None:
         """Whether a sample is there, or comes within `timeout_s`; None where nobody answers a query."""
-        tags = " AND ".join(f"{tag} = '{value}'" for tag, value in sample.tags if value)
+        tags = " AND ".join(f"`{tag}` = '{value}'" for tag, value in sample.tags if value)
         nrql = f"SELECT latest(`{name}`) AS value FROM {table} WHERE {tags} SINCE 10 minutes ago"  # noqa: S608 - no tag has a quote
         ends = time.monotonic() + timeout_s
         while (results := self._results(nrql, timeout_s)) is not None:

@@ -331,7 +331,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.complaints.append(f"graphql: {payload}")
             return 200, {"data": None, "errors": [{"message": "no"}]}
         name, table, where = asked.groups()
-        tags = dict(re.findall(r"(\w+) = '([^']*)'", where))
+        tags = dict(re.findall(r"`(\w+)` = '([^']*)'", where))
         found = self.server.values(name, **tags) if table == "Metric" else self.server.attributes(name, **tags)
         self.server.delayed -= 1
         latest = found[-1] if found and self.server.delayed < 0 else None
