@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import Ran, Runner
-from tests.monitoring.newrelic_server import KEY, NewRelicServer, newrelic_server
+from tests.monitoring.newrelic_server import KEY, Mode, NewRelicServer, newrelic_server
 
 QUICK = ("--no-browser", "--check", "api", "--check", "health")
 WAYS = ("newrelic", "newrelic_metrics")
@@ -49,15 +49,16 @@ def test_a_run_tells_all_that_it_has_found(runner: Runner, newrelic: NewRelicSer
     assert f"newrelic: sent {sent}, spooled 0, dropped 0" in ran.stdout
 
 
+@pytest.mark.parametrize("mode", ["hang", pytest.param("drip", marks=pytest.mark.slow)])
 def test_a_collector_that_hangs_is_told_by_the_next_run(
-    runner: Runner, newrelic: NewRelicServer, tmp_path: Path
+    runner: Runner, newrelic: NewRelicServer, tmp_path: Path, mode: Mode
 ) -> None:
     alone = runner.run(*QUICK)
-    state, newrelic.mode = tmp_path / "state", "hang"
+    state, newrelic.mode = tmp_path / "state", mode
     first = runner.run(*QUICK, state=state, env=newrelic.environment)
     assert first.code == alone.code == 0, first.story()
     added_s = (first.wall_s - first.report["duration_s"]) - (alone.wall_s - alone.report["duration_s"])
-    assert added_s < 2.0 + 0.9, first.story()  # the rest is what a busy machine makes of importing the package
+    assert added_s < 2.0 + 1.5, first.story()  # the rest is what a busy machine makes of importing the package
     for name in WAYS:
         assert first.report["sinks"][name]["spooled"] > 30
         assert first.report["sinks"][name]["sent"] == first.report["sinks"][name]["dropped"] == 0
