@@ -13,142 +13,45 @@ again: what was cut off after it had arrived is there twice.
 
 from __future__ import annotations
 
-import copy
 import json
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from probes.config.monitoring import NewRelicOptions
-from probes.errors import ConfigError
 from probes.monitoring.base import DELIVERED, Fate, Said
 from probes.monitoring.newrelic_hosts import Address, hosts_of, region_of
+from probes.monitoring.newrelic_wire import (
+    APP,
+    Client,
+    NotTakenError,
+    Pools,
+    Protocol,
+    at,
+    close,
+    post_metrics,
+    settings_of,
+)
 from probes.monitoring.nrql import Asker
 from probes.monitoring.samples import Sample
 
-try:
-    from newrelic.common.agent_http import ApplicationModeClient
-    from newrelic.core.agent_protocol import AgentProtocol, OtlpProtocol
-    from newrelic.core.config import global_settings
-    from newrelic.network.exceptions import NetworkInterfaceException
-    from newrelic.packages.urllib3 import exceptions as http
-except ValueError:  # it reads the whole environment as it is imported
-    raise ConfigError(
-        "The package newrelic cannot read the environment: a variable NEW_RELIC_… is no number.",
-        hint="Look at NEW_RELIC_PORT and NEW_RELIC_OTLP_PORT.",
-    ) from None
-
-APP = "smokeprobe"
 EVENT = "SmokeTest"
 """The type of the events."""
 
-UNREADABLE_WAIT_S = 60.0
-"""How long to leave a service alone that does not take our key."""
-
-DISMISSED_WAIT_S = 600.0
-"""How long to leave a collector alone that has told us to report no more."""
-
-COMPRESSED_FROM = 1024
-"""Bytes."""
-
-MOST_EVENTS = 30_000
-"""So many a minute we ask leave for: far more than ever come."""
+_AGAIN = frozenset({401, 409})
+"""Answers after which to register anew, and try once more."""
 
 _UNITS = {"": "1", "second": "s", "millisecond": "ms", "day": "d", "percent": "%", "fraction": "1"}
-_AGAIN = frozenset({401, 409})
-_WHY = {
-    401: "it does not take the key: is NEW_RELIC_LICENSE_KEY a licence key of this region?",
-    403: "it does not take the key: is NEW_RELIC_LICENSE_KEY a licence key of this region?",
-    407: "a proxy in between wants another login",
-    409: "it wants us to register anew",
-    410: "it wants to hear no more of us: ask New Relic why",
-    429: "it asks to be left alone",
-}
-_REFUSED = {400: "it cannot read what was sent", 413: "what was sent is too large"}
 
 
 def make_service(options: NewRelicOptions, environ: Mapping[str, str]) -> tuple[Events, Metrics]:
     """Both ways. Raises ConfigError where an address is none, or would show the key to others."""
-    logging.getLogger("newrelic").setLevel(logging.CRITICAL)  # it shows the key; the outbox says what is wrong
     key = environ["NEW_RELIC_LICENSE_KEY"].strip()
     region = region_of(key, options)
-    settings, asker = _settings(key, environ), Asker.of(environ, eu=region.startswith("eu"))
+    settings, asker = settings_of(key, environ), Asker.of(environ, eu=region.startswith("eu"))
     collector, metrics = hosts_of(region, environ)
-    return Events(options, _at(settings, collector), asker), Metrics(options, _at(settings, metrics), asker)
-
-
-def _settings(key: str, environ: Mapping[str, str]) -> Any:
-    """What the package has read from the environment (a proxy, authorities), less what tells of the machine."""
-    settings = copy.deepcopy(global_settings())
-    settings.license_key = key
-    settings.ca_bundle_path = environ.get("NEW_RELIC_CA_BUNDLE_PATH", "") or None
-    settings.audit_log_file = None
-    settings.debug.disable_certificate_validation = False
-    settings.agent_limits.data_compression_threshold = COMPRESSED_FROM
-    settings.event_harvest_config.harvest_limits.custom_event_data = MOST_EVENTS
-    for name in vars(settings.utilization):
-        if name.startswith("detect_"):
-            setattr(settings.utilization, name, False)
-    return settings
-
-
-def _at(settings: Any, address: Address) -> Any:
-    found = copy.deepcopy(settings)
-    found.host, found.port = address
-    found.otlp_port = found.port
-    return found
-
-
-class _NotTakenError(Exception):
-    """A batch was not taken; `status` is 0 where nothing was answered."""
-
-    def __init__(self, said: Said, status: int = 0) -> None:
-        super().__init__(said.why)
-        self.said, self.status = said, status
-
-
-class _Client(ApplicationModeClient):  # type: ignore[misc] # the package has no types
-    """The agent's own, which says of a failure what it was."""
-
-    def wait(self, timeout_s: float) -> None:
-        """How long connections made from now on may take."""
-        self._connection_kwargs["timeout"] = timeout_s
-
-    def send_request(self, *arguments: Any, **named: Any) -> tuple[int, bytes]:
-        """As there, but raises _NotTakenError for any answer that is none of success."""
-        try:
-            status, data = super().send_request(*arguments, **named)
-        except NetworkInterfaceException as problem:
-            raise _NotTakenError(Said(Fate.LATER, _why_unheard(problem.args[0]))) from None
-        if not 200 <= status < 300:
-            raise _NotTakenError(_heard(status), status)
-        return status, data
-
-
-def _why_unheard(problem: object) -> str:
-    if isinstance(problem, http.TimeoutError) and not isinstance(problem, http.NewConnectionError):
-        return "it does not answer in time"
-    if isinstance(problem, http.SSLError):
-        return "its certificate is not trusted, or it speaks no TLS"
-    return "no connection, or it was cut off"
-
-
-def _heard(status: int) -> Said:
-    if status in _REFUSED:
-        return Said(Fate.REFUSED, f"HTTP {status}: {_REFUSED[status]}")
-    wait_s = DISMISSED_WAIT_S if status == 410 else UNREADABLE_WAIT_S if status in {401, 403, 407} else 0.0
-    return Said(Fate.LATER, f"HTTP {status}: {_WHY.get(status, 'it takes nothing now')}", wait_s)
-
-
-class _Protocol(AgentProtocol):  # type: ignore[misc] # the package has no types
-    """The agent's own, which tells nothing of the machine."""
-
-    @staticmethod
-    def _connect_payload(*arguments: Any) -> tuple[dict[str, Any]]:
-        (payload,) = AgentProtocol._connect_payload(*arguments)  # noqa: SLF001 - there is no other way to what it says
-        nowhere = {"metadata_version": 5, "logical_processors": None, "total_ram_mib": None, "hostname": APP}
-        return ({**payload, "host": APP, "display_host": APP, "metadata": {}, "utilization": nowhere},)
+    return Events(options, at(settings, collector), asker), Metrics(options, at(settings, metrics), asker)
 
 
 class Events:
@@ -160,6 +63,7 @@ class Events:
     def __init__(self, options: NewRelicOptions, settings: Any, asker: Asker | None) -> None:
         self.address: Address = (settings.host, settings.port)
         self._options, self._settings, self._asker = options, settings, asker
+        self._pools: Pools = {}
         self._registered: Any = None
 
     def send(self, batch: Sequence[Sample], timeout_s: float) -> Said:
@@ -169,14 +73,16 @@ class Events:
         try:
             try:
                 self._hand_over(events, timeout_s)
-            except _NotTakenError as problem:
+            except NotTakenError as problem:
                 if new or problem.status not in _AGAIN:
                     raise
                 self._hand_over(events, timeout_s)
-        except _NotTakenError as problem:
+        except NotTakenError as problem:
             return problem.said
         except (ValueError, KeyError, TypeError):
             return Said(Fate.LATER, "its answer is none of a collector's: is something in between?")
+        finally:
+            close(self._pools)
         return DELIVERED
 
     def _hand_over(self, events: Sequence[Any], timeout_s: float) -> None:
@@ -184,19 +90,18 @@ class Events:
         protocol.client.wait(timeout_s)
         told = {"reservoir_size": len(events), "events_seen": len(events)}
         try:
-            with protocol:
-                protocol.send("custom_event_data", (protocol.configuration.agent_run_id, told, events))
-        except _NotTakenError as problem:
+            protocol.send("custom_event_data", (protocol.configuration.agent_run_id, told, events))
+        except NotTakenError as problem:
             if problem.status in _AGAIN or problem.status == 410:
                 self._registered = None
             raise
 
     def _register(self, timeout_s: float) -> Any:
         self._settings.agent_limits.data_collector_timeout = timeout_s
-        protocol = _Protocol.connect(APP, [], [], self._settings, client_cls=_Client)
+        protocol = Protocol.connect(APP, [], [], self._settings, client_cls=partial(Client, self._pools))
         said = protocol.configuration
         if not (said.collect_custom_events and said.custom_insights_events.enabled):
-            raise _NotTakenError(Said(Fate.REFUSED, "the account takes no custom events"))
+            raise NotTakenError(Said(Fate.REFUSED, "the account takes no custom events"))
         self._registered = protocol
         return protocol
 
@@ -218,14 +123,11 @@ class Metrics:
 
     def send(self, batch: Sequence[Sample], timeout_s: float) -> Said:
         """One request."""
-        settings, body = self._settings, json.dumps(_otlp(batch, self._options)).encode()
-        settings.agent_limits.data_collector_timeout = timeout_s
-        headers = {"api-key": settings.license_key, "Content-Type": "application/json"}
+        body = json.dumps(_otlp(batch, self._options)).encode()
         try:
-            with OtlpProtocol(settings, host=settings.host, client_cls=_Client) as protocol:
-                _, answer = protocol.client.send_request(path="/v1/metrics", headers=headers, payload=body)
+            answer = post_metrics(self._settings, body, timeout_s)
             rejected = int(json.loads(answer or "{}").get("partialSuccess", {}).get("rejectedDataPoints", 0))
-        except _NotTakenError as problem:
+        except NotTakenError as problem:
             return problem.said
         except (ValueError, TypeError, AttributeError):
             return Said(Fate.LATER, "its answer is no JSON: is something in between?")

@@ -78,7 +78,7 @@ class NewRelicServer(ThreadingHTTPServer):
         self.connects: list[dict[str, Any]] = []
         self.complaints: list[str] = []
         self.asked: list[str] = []
-        self.rejects = 0
+        self.rejects = self.connections = 0
         self.delayed = 0
         self.closing = Event()
         self.lock = Lock()
@@ -110,6 +110,7 @@ class NewRelicServer(ThreadingHTTPServer):
     def get_request(self) -> tuple[socket.socket, Any]:
         """A connection; its handshake is left to its own thread."""
         connection, peer = super().get_request()
+        self.connections += 1
         return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), peer
 
     def handle_error(self, *_: object) -> None:

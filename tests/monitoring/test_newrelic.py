@@ -91,6 +91,7 @@ def test_a_process_registers_once_and_again_when_asked_to(server: NewRelicServer
     for _ in range(2):
         assert events.send(batch(), 2.0).fate is Fate.DELIVERED
     assert server.asked == [*REGISTERED, "custom_event_data", "custom_event_data"]
+    assert server.connections == 2  # to register costs no connection of its own
     server.forget()
     assert events.send(batch(), 2.0).fate is Fate.DELIVERED
     assert server.asked[5:] == ["custom_event_data", *REGISTERED, "custom_event_data"]

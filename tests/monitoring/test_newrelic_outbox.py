@@ -11,7 +11,7 @@ import pytest
 
 from probes.config.metrics import METRICS
 from probes.config.monitoring import NewRelicOptions
-from probes.monitoring import newrelic as newrelic_module
+from probes.monitoring import newrelic_wire
 from probes.monitoring import outbox as outbox_module
 from probes.monitoring.newrelic import make_service
 from probes.monitoring.outbox import Outbox
@@ -29,8 +29,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.05)
     monkeypatch.setattr(outbox_module, "LONGEST_PAUSE_S", 0.1)
     monkeypatch.setattr(outbox_module, "TIMEOUT_S", 0.2)  # nothing is patched here, so that it blocks all greenlets
-    monkeypatch.setattr(newrelic_module, "UNREADABLE_WAIT_S", 0.1)
-    monkeypatch.setattr(newrelic_module, "DISMISSED_WAIT_S", 0.1)
+    monkeypatch.setattr(newrelic_wire, "UNREADABLE_WAIT_S", 0.1)
+    monkeypatch.setattr(newrelic_wire, "DISMISSED_WAIT_S", 0.1)
 
 
 @pytest.fixture
