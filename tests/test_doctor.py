@@ -80,7 +80,13 @@ def test_a_wrong_configuration_is_told_with_all_else(tmp_path: Path) -> None:
 def test_each_monitoring_service_is_named_with_what_keeps_it_from_being_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("SMOKEPROBE_MONITORING", "DD_DOGSTATSD_URL", "DD_AGENT_HOST", "SMOKEPROBE_PUSHGATEWAY_URL"):
+    for name in (
+        "SMOKEPROBE_MONITORING",
+        "DD_DOGSTATSD_URL",
+        "DD_AGENT_HOST",
+        "SMOKEPROBE_PUSHGATEWAY_URL",
+        "NEW_RELIC_LICENSE_KEY",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DD_API_KEY", "k")
     monkeypatch.setenv("HOME", str(tmp_path))  # no .aws there
@@ -95,6 +101,7 @@ def test_each_monitoring_service_is_named_with_what_keeps_it_from_being_used(
 
     assert lines()["datadog"].startswith("ok ")
     assert "has none of SMOKEPROBE_PUSHGATEWAY_URL" in lines()["prometheus"]
+    assert "has none of NEW_RELIC_LICENSE_KEY" in lines()["newrelic"]
     assert "has none of AWS_ACCESS_KEY_ID, AWS_PROFILE" in lines()["cloudwatch"]
     monkeypatch.setenv("AWS_PROFILE", "probe")
     assert lines()["cloudwatch"].startswith("ok ")

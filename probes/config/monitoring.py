@@ -98,6 +98,12 @@ class DatadogOptions(ServiceOptions):
     ] = "datadoghq.com"  # fmt: skip
 
 
+class NewRelicOptions(ServiceOptions):
+    """New Relic; `region` is where the account's data is kept, by itself what the licence key begins with."""
+
+    region: Literal["us", "eu"] | None = None
+
+
 class CloudWatchOptions(ServiceOptions):
     """CloudWatch; `region` is where the metrics are kept: by itself where the environment has AWS look."""
 
@@ -115,6 +121,7 @@ class Services(Strict):
     """One key a service."""
 
     datadog: DatadogOptions | None = None
+    newrelic: NewRelicOptions | None = None
     cloudwatch: CloudWatchOptions | None = None
     prometheus: PrometheusOptions | None = None
 
@@ -133,6 +140,7 @@ class Integration(Strict):
 
 CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "datadog": ("DD_DOGSTATSD_URL", "DD_AGENT_HOST", "DD_API_KEY"),
+    "newrelic": ("NEW_RELIC_LICENSE_KEY",),
     "cloudwatch": VARIABLES,
     "prometheus": ("SMOKEPROBE_PUSHGATEWAY_URL",),
 }

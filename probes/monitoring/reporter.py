@@ -34,7 +34,8 @@ def make_services(
             service = module.Shelf(of_it)
         else:
             service = module.make_service(of_it, environ)
-        made.append((cast("Service", service), of_it))
+        several = service if isinstance(service, tuple) else (service,)  # ways into one that may fail apart
+        made += [(cast("Service", way), of_it) for way in several]
     return made
 
 

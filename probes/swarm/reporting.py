@@ -6,9 +6,7 @@ import contextlib
 import os
 import urllib.parse
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NoReturn
-
-import gevent
+from typing import TYPE_CHECKING
 
 from probes.config.monitoring import FILE, Role, chosen, load_integration
 from probes.safety.redact import Redactor
@@ -19,12 +17,16 @@ if TYPE_CHECKING:
     from probes.monitoring.reporter import Reporter
 
 HEALTH_EVERY_S = 60.0
+"""How often a master tells how it is itself."""
+
 SEVERAL = "_several"
 """The region of a master that has several."""
 
 _KEYS = (
-    "DD_API_KEY", "DD_APP_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "DD_API_KEY", "DD_APP_KEY", "NEW_RELIC_LICENSE_KEY", "NEW_RELIC_API_KEY", "NEW_RELIC_PROXY_PASS",
+    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
 )  # fmt: skip
+_URLS = ("SMOKEPROBE_PUSHGATEWAY_URL", "NEW_RELIC_PROXY_HOST")
 
 
 def reporter_of(
@@ -48,29 +50,28 @@ def reporter_of(
     return Reporter(made, Sampler(settings.env, mode), options.state / "spool" / settings.env, idle)
 
 
-def tell_health(reporter: Reporter, snapshot: Callable[[], Snapshot]) -> NoReturn:
-    """Tell how a master itself is, once a minute."""
-    while True:
-        gevent.sleep(HEALTH_EVERY_S)
-        seen = snapshot()
-        own, used = seen["own_health"], [limit["peak_percent"] for limit in seen["limits"]]
-        values = {
-            "smoke_test.probe.workers": float(len(seen["workers"])),
-            "smoke_test.probe.turn_age": own["turned_s"],
-            "smoke_test.probe.unacknowledged": float(own["unacknowledged"]),
-            "smoke_test.probe.unwritten": float(own["unwritten"]),
-        }
-        if used:
-            values["smoke_test.budget_used"] = max(used)
-        reporter.health(seen["region"] if "," not in seen["region"] else SEVERAL, values)
+def tell_health(reporter: Reporter, snapshot: Callable[[], Snapshot]) -> None:
+    """Tell how a master itself is."""
+    seen = snapshot()
+    own, used = seen["own_health"], [limit["peak_percent"] for limit in seen["limits"]]
+    values = {
+        "smoke_test.probe.workers": float(len(seen["workers"])),
+        "smoke_test.probe.turn_age": own["turned_s"],
+        "smoke_test.probe.unacknowledged": float(own["unacknowledged"]),
+        "smoke_test.probe.unwritten": float(own["unwritten"]),
+    }
+    if used:
+        values["smoke_test.budget_used"] = max(used)
+    reporter.health(seen["region"] if "," not in seen["region"] else SEVERAL, values)
 
 
 def learn_keys(redactor: Redactor, environ: Mapping[str, str]) -> None:
     """Let no key of a service be shown."""
     for name in _KEYS:
         redactor.learn(environ.get(name, ""), "monitoring key")
-    password = ""
-    with contextlib.suppress(ValueError):  # what is no URL is refused, and not shown, where it is to be used
-        password = urllib.parse.urlsplit(environ.get("SMOKEPROBE_PUSHGATEWAY_URL", "")).password or ""
-    for form in {password, urllib.parse.unquote(password)}:
-        redactor.learn(form, "monitoring key")
+    for name in _URLS:
+        password = ""
+        with contextlib.suppress(ValueError):  # what is no URL is refused, and not shown, where it is to be used
+            password = urllib.parse.urlsplit(environ.get(name, "")).password or ""
+        for form in {password, urllib.parse.unquote(password)}:
+            redactor.learn(form, "monitoring key")

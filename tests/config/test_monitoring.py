@@ -59,6 +59,7 @@ def test_without_a_file_no_service_stands_there(tmp_path: Path) -> None:
         ("production", "run", {**DATADOG, **PROMETHEUS}, ["datadog", "prometheus"]),
         ("production", "run", DATADOG, ["datadog"]),
         ("production", "run", {"DD_AGENT_HOST": "127.0.0.1"}, ["datadog"]),
+        ("production", "run", {"NEW_RELIC_LICENSE_KEY": "k"}, ["newrelic"]),
         ("production", "run", {"DD_API_KEY": " "}, []),
         ("production", "run", {"AWS_PROFILE": "probe"}, ["cloudwatch"]),
         ("production", "master", {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x"}, ["cloudwatch", "prometheus"]),
