@@ -17,6 +17,7 @@ from probes.config.monitoring import (
     CloudWatchOptions,
     DatadogOptions,
     Integration,
+    NewRelicOptions,
     PrometheusOptions,
     ServiceOptions,
     load_integration,
@@ -30,7 +31,8 @@ from probes.monitoring.as_code.wanted import Wanted
 Service = Evaluator
 
 _DEFAULTS: Mapping[Service, type[ServiceOptions]] = {
-    "datadog": DatadogOptions, "cloudwatch": CloudWatchOptions, "prometheus": PrometheusOptions,
+    "datadog": DatadogOptions, "newrelic": NewRelicOptions, "cloudwatch": CloudWatchOptions,
+    "prometheus": PrometheusOptions,
 }  # fmt: skip
 """What holds where a service does not stand in the file."""
 
@@ -61,8 +63,7 @@ def describe(service: Service, settings: Settings, folder: Path, environ: Mappin
 
 
 def _options(integration: Integration, service: Service) -> ServiceOptions:
-    known = service in type(integration.services).model_fields
-    return (integration.of(service) if known else None) or _DEFAULTS.get(service, ServiceOptions)(tags=integration.tags)
+    return integration.of(service) or _DEFAULTS[service](tags=integration.tags)
 
 
 def _dashboards(
@@ -109,11 +110,11 @@ def keeper_of(described: Described, environ: Mapping[str, str]) -> Keeper:
         from probes.monitoring.as_code import cloudformation
 
         return cloudformation.make_keeper(mark, options.region or environ.get("AWS_REGION", ""))
-    if described.service == "newrelic":
+    if isinstance(options, NewRelicOptions):
         from probes.monitoring.as_code import newrelic_api
 
         eu = environ.get("NEW_RELIC_LICENSE_KEY", "").strip().startswith("eu")
-        region = getattr(options, "region", None) or ("eu" if eu else "us")
+        region = options.region or ("eu" if eu else "us")
         return newrelic_api.make_keeper(mark, region, account_of(environ), environ)
     raise ConfigError(
         "Prometheus has no API for rules: it reads files.",

@@ -125,14 +125,13 @@ def test_every_metric_that_is_asked_for_is_one_of_ours_with_the_prefix(service: 
     for path in (shipped("config") / "dashboards").glob("*.yaml"):
         (desk.folder / "dashboards" / path.name).write_text(path.read_text())
     (desk.folder / "monitoring-integration.yaml").write_text(
-        "tags: { team: a }\nservices: { datadog: { prefix: my. }, cloudwatch: { prefix: my. } }\n"
+        f"tags: {{ team: a }}\nservices: {{ {service}: {{ prefix: my. }} }}\n"
     )
     work = AsCode(service, RunOptions(config=str(desk.folder / "shop.yaml")), {})
     assert work.render(str(tmp_path / "out")) == 0
     text = "".join(path.read_text() for path in (tmp_path / "out").glob("*"))
-    prefix = "" if service == "newrelic" else "my."  # it stands in no file yet
     asked = set(re.findall(r"[`:\"](my\.)?(smoke_test\.[\w.]*\w)", text))
-    assert {before for before, _ in asked} == {prefix}
+    assert {before for before, _ in asked} == {"my."}
     assert {name for _, name in asked} <= set(METRICS)
     assert len(asked) > 20
     assert text.count("team") >= text.count("smoke_test.success")
