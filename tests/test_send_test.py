@@ -53,7 +53,7 @@ def test_new_relic_takes_it_both_ways_and_is_asked_where_it_can_be(tmp_path: Pat
         done = send_test(**server.environment, **(server.asking if asks else {}))
     assert done.returncode == 0, done.stdout + done.stderr
     assert server.complaints == []
-    told = "handed over, and read back" if asks else "handed over; look for it there, as it cannot be asked from here"
+    told = "handed over, and read back" if asks else "handed over; look for it there: it does not tell, or not yet"
     events, metrics = done.stdout.splitlines()
     assert (events.split(": ")[0], metrics.split(": ")[0]) == ("newrelic", "newrelic_metrics")
     assert events.endswith(told)

@@ -48,8 +48,8 @@ class NerdGraphServer(JsonServer):
     def writes_something(self, method: str, body: Any) -> bool:  # noqa: ARG002 - the base class's
         return "mutation" in body["query"]
 
-    def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:  # noqa: ARG002
-        if (method, path) != ("POST", "/graphql"):
+    def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
+        if (method, path, query) != ("POST", "/graphql", {}):
             return 404, {}
         result = graphql_sync(SCHEMA, body["query"], self._root(), variable_values=body["variables"])
         if result.errors:
@@ -66,19 +66,20 @@ class NerdGraphServer(JsonServer):
         writes = [name for name in dir(self) if name.startswith(("dashboard_", "tagging_", "alerts_"))]
         return {"actor": actor, **{_camel(name): getattr(self, name) for name in writes}}
 
-    def _account(self, _: Any, id: int) -> Thing | None:  # noqa: A002 - as the schema calls it
-        if id != ACCOUNT:
+    def _account(self, _: Any, **asked: Any) -> Thing | None:
+        if asked["id"] != ACCOUNT:
             raise PermissionError("Access denied.")
-        return {"id": id, "alerts": {"policiesSearch": self._policies, "nrqlConditionsSearch": self._conditions}}
+        found = {"policiesSearch": self._policies, "nrqlConditionsSearch": self._conditions}
+        return {"id": asked["id"], "alerts": found}
 
-    def _policies(self, _: Any, searchCriteria: Thing, cursor: str | None = None) -> Thing:  # noqa: N803
-        words = searchCriteria["name"]
-        return _paged("policies", [one for one in self.policies.values() if words in one["name"]], cursor)
+    def _policies(self, _: Any, **asked: Any) -> Thing:
+        words = asked["searchCriteria"]["name"]
+        return _paged("policies", [one for one in self.policies.values() if words in one["name"]], asked.get("cursor"))
 
-    def _conditions(self, _: Any, searchCriteria: Thing, cursor: str | None = None) -> Thing:  # noqa: N803
-        policy = searchCriteria["policyId"]
+    def _conditions(self, _: Any, **asked: Any) -> Thing:
+        policy = asked["searchCriteria"]["policyId"]
         found = [one for one in self.conditions.values() if one["policyId"] == policy]
-        return _paged("nrqlConditions", found, cursor)
+        return _paged("nrqlConditions", found, asked.get("cursor"))
 
     def _search(self, query: str, cursor: str | None) -> Thing:
         wanted = _TAG.findall(query)
@@ -92,12 +93,12 @@ class NerdGraphServer(JsonServer):
                     found.append({"__typename": "DashboardEntityOutline", "guid": "page", "dashboardParentGuid": guid})
         return _paged("entities", found, cursor)
 
-    def dashboard_create(self, _: Any, accountId: int, dashboard: Thing) -> Thing:  # noqa: N803
+    def dashboard_create(self, _: Any, **asked: Any) -> Thing:
         number = next(self._numbers)
         guid = f"MTIzNDU2N3xWSVp8REFTSEJPQVJEfGRhOjE{number}"
         made = {"__typename": "DashboardEntity", "guid": guid, "createdAt": f"2026-01-01T00:00:{number:02d}Z"}
-        self.dashboards[guid] = {**made, **self._completed(dashboard)}
-        self.tags[guid] = {"accountId": [str(accountId)]}
+        self.dashboards[guid] = {**made, **self._completed(asked["dashboard"])}
+        self.tags[guid] = {"accountId": [str(asked["accountId"])]}
         return {"entityResult": self.dashboards[guid], "errors": None}
 
     def dashboard_update(self, _: Any, guid: str, dashboard: Thing) -> Thing:
@@ -124,30 +125,26 @@ class NerdGraphServer(JsonServer):
         self.tags[guid] |= {tag["key"]: tag["values"] for tag in tags}
         return {"errors": []}
 
-    def alerts_policy_create(self, _: Any, accountId: int, policy: Thing) -> Thing:  # noqa: ARG002, N803
-        made = {"id": str(next(self._numbers)), **policy}
+    def alerts_policy_create(self, _: Any, **asked: Any) -> Thing:
+        made = {"id": str(next(self._numbers)), **asked["policy"]}
         self.policies[made["id"]] = made
         return made
 
-    def alerts_policy_delete(self, _: Any, accountId: int, id: str) -> Thing:  # noqa: A002, ARG002, N803
-        return self.policies.pop(id)
+    def alerts_policy_delete(self, _: Any, **asked: Any) -> Thing:
+        return self.policies.pop(asked["id"])
 
-    def alerts_nrql_condition_static_create(
-        self, _: Any, accountId: int, policyId: str, condition: Thing  # noqa: ARG002, N803
-    ) -> Thing:  # fmt: skip
-        assert policyId in self.policies
-        made = {"id": str(next(self._numbers)), "policyId": policyId, "type": "STATIC", **copy.deepcopy(condition)}
-        self.conditions[made["id"]] = made
-        return made
+    def alerts_nrql_condition_static_create(self, _: Any, **asked: Any) -> Thing:
+        assert asked["policyId"] in self.policies
+        made = {"id": str(next(self._numbers)), "policyId": asked["policyId"], "type": "STATIC"}
+        self.conditions[made["id"]] = {**made, **copy.deepcopy(asked["condition"])}
+        return self.conditions[made["id"]]
 
-    def alerts_nrql_condition_static_update(
-        self, _: Any, accountId: int, id: str, condition: Thing  # noqa: A002, ARG002, N803
-    ) -> Thing:  # fmt: skip
-        self.conditions[id] |= copy.deepcopy(condition)
-        return self.conditions[id]
+    def alerts_nrql_condition_static_update(self, _: Any, **asked: Any) -> Thing:
+        self.conditions[asked["id"]] |= copy.deepcopy(asked["condition"])
+        return self.conditions[asked["id"]]
 
-    def alerts_condition_delete(self, _: Any, accountId: int, id: str) -> Thing:  # noqa: A002, ARG002, N803
-        return self.conditions.pop(id)
+    def alerts_condition_delete(self, _: Any, **asked: Any) -> Thing:
+        return self.conditions.pop(asked["id"])
 
 
 def _paged(name: str, things: list[Thing], cursor: str | None) -> Thing:

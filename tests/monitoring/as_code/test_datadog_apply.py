@@ -173,16 +173,16 @@ def test_what_is_half_done_is_said_and_the_rest_is_done_later(desk: Desk, server
     assert (len(server.things["dashboard"]), len(server.things["monitor"])) == (1, 1)
 
 
-def test_what_the_service_refuses_it_says_without_a_key(desk: Desk, server: DatadogCodeServer) -> None:
-    server.writes_left, server.then = 0, 401
-    assert desk.apply()[0] == 1
-    server.mode, server.writes_left = "up", None
-    server.keys = {**server.keys}
-    server.answer = lambda *_: (400, {"errors": [f"bad {APP_KEY}", "and more"]})  # type: ignore[method-assign]
+def test_what_the_service_refuses_it_says_without_a_key(
+    desk: Desk, server: DatadogCodeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "answer", lambda *_: (400, {"errors": [f"bad {APP_KEY}", "and more"]}))
     assert desk.plan() == (1, "Datadog answers HTTP 400: bad [key]; and more\n")
 
 
-def test_what_it_keeps_otherwise_than_sent_is_said(desk: Desk, server: DatadogCodeServer) -> None:
+def test_what_it_keeps_otherwise_than_sent_is_said(
+    desk: Desk, server: DatadogCodeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = server.answer
 
     def forgetful(method: str, path: str, query: dict[str, str], body: object) -> tuple[int, object]:
@@ -191,7 +191,7 @@ def test_what_it_keeps_otherwise_than_sent_is_said(desk: Desk, server: DatadogCo
             one["priority"] = 5
         return status, said
 
-    server.answer = forgetful  # type: ignore[method-assign]
+    monkeypatch.setattr(server, "answer", forgetful)
     code, said = desk.apply()
     assert code == 1
     assert "monitor success “smokeprobe production: success” is there, and otherwise than it was sent:" in said

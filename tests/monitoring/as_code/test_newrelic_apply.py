@@ -77,16 +77,18 @@ def test_a_page_stays_the_same_page(desk: Desk, server: NerdGraphServer) -> None
 
 def test_only_what_is_ours_is_pruned(desk: Desk, server: NerdGraphServer) -> None:
     body = {"name": "Of another team", "permissions": "PRIVATE", "pages": []}
-    foreign = server.dashboard_create(None, ACCOUNT, body)["entityResult"]["guid"]
+    foreign = server.dashboard_create(None, accountId=ACCOUNT, dashboard=body)["entityResult"]["guid"]
     server.tags[foreign] |= {"managed-by": ["terraform"], "env": ["production"]}
-    tagged = server.dashboard_create(None, ACCOUNT, body)["entityResult"]["guid"]  # our tags, and no key of ours
+    tagged = server.dashboard_create(None, accountId=ACCOUNT, dashboard=body)["entityResult"][
+        "guid"
+    ]  # our tags, and no key of ours
     server.tags[tagged] |= {"managed-by": ["smokeprobe"], "env": ["production"], "service": ["shop"]}
-    other = server.alerts_policy_create(None, ACCOUNT, {"name": f"Not {POLICY}", "incidentPreference": "PER_POLICY"})
+    other = server.alerts_policy_create(None, policy={"name": f"Not {POLICY}", "incidentPreference": "PER_POLICY"})
     desk.write_board("old")
     desk.apply()
     (ours,) = [id_ for id_, policy in server.policies.items() if policy["name"] == POLICY]
     theirs = {"name": "By hand", "enabled": True, "nrql": {"query": "SELECT 1"}, "terms": []}
-    by_hand = server.alerts_nrql_condition_static_create(None, ACCOUNT, ours, theirs)["id"]
+    by_hand = server.alerts_nrql_condition_static_create(None, policyId=ours, condition=theirs)["id"]
     desk.forget_board("old")
     desk.write_rules()
     code, said = desk.apply()

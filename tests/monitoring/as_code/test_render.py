@@ -15,6 +15,8 @@ import pytest
 from probes.as_code import AsCode
 from probes.config.load import shipped
 from probes.config.metrics import METRICS
+from probes.monitoring import newrelic
+from probes.monitoring.as_code import dashboards_newrelic, monitors_newrelic
 from probes.monitoring.as_code.described import Service
 from probes.monitoring.as_code.nerdgraph import CREATE_DASHBOARD
 from probes.options import RunOptions
@@ -85,6 +87,10 @@ def test_nerdgraph_takes_it(env: str, tmp_path: Path) -> None:
         asked = {"query": CREATE_DASHBOARD, "variables": {"account": ACCOUNT, "dashboard": boards[0]}}
         server.answer("POST", "/graphql", {}, asked)
         assert len(server.complaints) == 1
+
+
+def test_new_relic_is_asked_for_the_events_that_it_is_sent() -> None:
+    assert dashboards_newrelic.EVENTS == monitors_newrelic.EVENTS == newrelic.EVENT
 
 
 def test_cfn_lint_finds_nothing(tmp_path: Path) -> None:
