@@ -16,9 +16,11 @@ from probes.cli_options import (
     MasterShare,
     NoBrowser,
     Port,
+    Prune,
     QuietHelp,
     Region,
     Regions,
+    Service,
     Share,
     StateDir,
     TargetUrl,
@@ -43,7 +45,9 @@ app = typer.Typer(
     },
 )
 
-monitoring = typer.Typer(cls=QuietHelp, no_args_is_help=True, help="Try the monitoring services.")
+monitoring = typer.Typer(
+    cls=QuietHelp, no_args_is_help=True, help="Monitoring services: try them; dashboards and monitors as code."
+)
 app.add_typer(monitoring, name="monitoring")
 
 USAGE = 2
@@ -265,6 +269,47 @@ def send_test(env: Env = "local", config: Config = "", region: Region = "local")
 
     options = RunOptions(env=env, config=config, region=region)
     _say_errors(lambda: sys.exit(send_tests(options)))
+
+
+@monitoring.command()
+def render(
+    service: Service,
+    env: Env = "local",
+    config: Config = "",
+    directory: Annotated[
+        str, typer.Option(help="Write the files there, instead of printing them.", metavar="DIR")
+    ] = "",
+) -> None:
+    """Print dashboards and monitors as a service's own tools take them. Asks nobody, and needs no secret."""
+    from probes.as_code import AsCode
+
+    work = AsCode(service, RunOptions(env=env, config=config))
+    _say_errors(lambda: sys.exit(work.render(directory)))
+
+
+@monitoring.command()
+def plan(service: Service, env: Env = "local", config: Config = "", prune: Prune = False) -> None:
+    """Show what `apply` would create, change and remove, and do nothing.
+
+    Exit codes: 0 nothing to do; 1 the service could not be asked; 2 usage or configuration; 4 something is to be done.
+    """
+    from probes.as_code import AsCode
+
+    work = AsCode(service, RunOptions(env=env, config=config))
+    _say_errors(lambda: sys.exit(work.plan(prune=prune)))
+
+
+@monitoring.command()
+def apply(service: Service, env: Env = "local", config: Config = "", prune: Prune = False) -> None:
+    """Create and change dashboards and monitors as described, and look whether they are there.
+
+    What does not carry the mark of smokeprobe and of the environment is never touched.
+    Exit codes: 0 all is there; 1 not all could be done; 2 usage or configuration.
+    """
+    from probes.as_code import AsCode
+
+    work = AsCode(service, RunOptions(env=env, config=config))
+    _say_errors(lambda: sys.exit(work.apply(prune=prune)))
 
 
 @app.command()

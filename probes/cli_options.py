@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -80,6 +80,12 @@ Port = Annotated[int, typer.Option(help="The port on which the master listens.",
 NoBrowser = Annotated[
     bool, typer.Option("--no-browser", envvar=ENVIRONMENT["no_browser"], help="Leave out what needs a browser.")
 ]
+
+Service = Annotated[
+    Literal["datadog", "newrelic", "cloudwatch", "prometheus"],
+    typer.Option(help="Of datadog, newrelic, cloudwatch and prometheus.", metavar="NAME"),
+]
+Prune = Annotated[bool, typer.Option("--prune", help="Remove what is ours there and no longer described.")]
 
 
 class QuietHelp(TyperGroup):

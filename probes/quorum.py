@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from probes.model import JUDGED, Outcome
+from probes.model import JUDGED, LOCAL, Outcome
+
+UNVERIFIED = "-unverified"
+LONGEST_REGION = 40
+"""Of a region's name so much is part of a tag."""
+
+
+def region_tag(region: str, *, verified: bool) -> str:
+    """A region as a tag of what was measured there: where it is but a claim, under a name that no monitor counts."""
+    return region[:LONGEST_REGION] + ("" if verified or region == LOCAL else UNVERIFIED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from probes.monitoring.base import Fate, Service
 from probes.monitoring.reporter import make_services
 from probes.monitoring.samples import Sample, Sampler
 from probes.options import RunOptions
+from probes.quorum import region_tag
 
 TIMEOUT_S = 10.0
 MODE = "test"
@@ -35,7 +36,7 @@ def send_tests(options: RunOptions, environ: Mapping[str, str] = os.environ, con
             hint=f"{VARIABLE}=datadog, for one, asks for a service that no file names.",
         )
     now = time.time()
-    sample = Sampler(env, MODE).test(options.region, float(int(now) % 100_000), now)
+    sample = Sampler(env, MODE).test(region_tag(options.region, verified=False), float(int(now) % 100_000), now)
     said = {service.name: _tried(service, sample) for service, _ in services}
     for name, (_, text) in said.items():
         (console or Console()).print(f"{name}: {text}", markup=False)
@@ -53,4 +54,4 @@ def _tried(service: Service, sample: Sample) -> tuple[bool, str]:
         case False:
             return False, f"{taken}, but is not there"
         case None:
-            return True, f"{taken}; look for it there, as it cannot be asked from here"
+            return True, f"{taken}; look for it there: it does not tell, or not yet"

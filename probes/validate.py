@@ -6,6 +6,9 @@ from rich.console import Console
 from rich.table import Table
 
 from probes.checks.registry import build_checks, load_timetable
+from probes.config.alert_rules import FILE as RULES
+from probes.config.alert_rules import load_rules
+from probes.config.dashboards import FOLDER, load_dashboards
 from probes.config.monitoring import FILE, load_integration
 from probes.config.units import show_duration
 from probes.errors import ConfigError
@@ -16,14 +19,18 @@ from probes.plan import LimitPlan, Plan, make_plan, problems_of, worst_of
 def validate_plan(options: RunOptions) -> Plan:
     """The worst plan of a configuration that is right and fits, over all overrides. Raises ConfigError otherwise.
 
-    What stands beside it for the monitoring services is looked at too.
+    What stands beside it, for the monitoring services and as rules, is looked at too.
     """
     source = options.source
     load_integration(source.path.parent / FILE)
+    load_dashboards(source.path.parent / FOLDER)
+    rules = load_rules(source.path.parent / RULES)
     problems: list[str] = []
     plans: list[Plan] = []
     for name, settings in load_timetable(source).everywhere():
         checks = build_checks(settings, source.path)
+        if not name:
+            problems += rules.problems_in(settings)
         found = problems_of(settings, checks, options.share, options.region)
         problems += [f"{line} (with {name})" if name and line not in problems else line for line in found]
         plans.append(make_plan(settings, checks))

@@ -35,3 +35,12 @@ def design(running_design: StandIn) -> StandIn:
     """The target that the configurations describe, as if nobody had asked it anything yet."""
     running_design.reset()
     return running_design
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[tuple[str, int]]:
+    """Where moto listens, which takes a second to import: where it is needed only."""
+    from tests.monitoring.cloudwatch_server import moto_server
+
+    with moto_server() as address:
+        yield address

@@ -218,6 +218,23 @@ def test_a_mistake_of_what_stands_beside_a_configuration_is_found(tmp_path: Path
     assert "config/monitoring-integration.yaml:1: services.datdog: unknown key; did you mean datadog?" in ended.stderr
 
 
+def test_rules_are_held_against_the_configuration_that_they_stand_beside(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    for name in ("local", "production"):
+        shutil.copy(shipped("config") / f"{name}.yaml", tmp_path / "config")
+    rules = (shipped("config") / "alert-rules.yaml").read_text()
+    path = tmp_path / "config" / "alert-rules.yaml"
+    path.write_text(rules.replace("checks: [api]", "checks: [apii]").replace("quorum: 2", "quorum: 4", 1))
+    assert smokeprobe("validate", "--env", "local", cwd=tmp_path).returncode == 0  # they are production's
+    ended = smokeprobe("validate", "--env", "production", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "rules.slow.checks: 'apii' is no check of production; did you mean api?" in ended.stderr
+    assert "rules.success.quorum: 4 can never be reached: production has 3 regions" in ended.stderr
+    path.write_text(rules.replace("evaluator: datadog", "evaluator: smokeprobe", 1))
+    ended = smokeprobe("validate", "--env", "local", cwd=tmp_path)
+    assert "rules.success.evaluator: smokeprobe does not evaluate rules itself yet: name one of datadog" in ended.stderr
+
+
 @pytest.mark.parametrize("env", environments())
 def test_every_shipped_configuration_is_valid_by_its_name(tmp_path: Path, env: str) -> None:
     ended = smokeprobe("validate", "--env", env, cwd=tmp_path)

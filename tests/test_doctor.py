@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from probes.clients.chromium import find_chromium, sandbox_available
+from probes.config.aws import VARIABLES as AWS_VARIABLES
 from probes.doctor import examine
 from probes.options import DATABASE_URL, RunOptions
 from probes.safety.ledger import open_ledger
@@ -92,10 +93,28 @@ def test_a_wrong_configuration_is_told_with_all_else(tmp_path: Path) -> None:
 def test_each_monitoring_service_is_named_with_what_keeps_it_from_being_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("SMOKEPROBE_MONITORING", "DD_DOGSTATSD_URL", "DD_AGENT_HOST", "SMOKEPROBE_PUSHGATEWAY_URL"):
+    for name in (
+        "SMOKEPROBE_MONITORING",
+        "DD_DOGSTATSD_URL",
+        "DD_AGENT_HOST",
+        "SMOKEPROBE_PUSHGATEWAY_URL",
+        "NEW_RELIC_LICENSE_KEY",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DD_API_KEY", "k")
-    _, shown = examined(RunOptions(env="production", target_url="http://127.0.0.1:9", state_dir=str(tmp_path)))
-    lines = {line.split("monitoring ")[1].split()[0]: line for line in shown.splitlines() if "monitoring " in line}
-    assert lines["datadog"].startswith("ok ")
-    assert "has none of SMOKEPROBE_PUSHGATEWAY_URL" in lines["prometheus"]
+    monkeypatch.setenv("HOME", str(tmp_path))  # no .aws there
+    monkeypatch.setattr("probes.config.aws.VENDOR", tmp_path / "sys_vendor")
+    for name in AWS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    options = RunOptions(env="production", target_url="http://127.0.0.1:9", state_dir=str(tmp_path))
+
+    def lines() -> dict[str, str]:
+        shown = examined(options)[1].splitlines()
+        return {line.split("monitoring ")[1].split()[0]: line for line in shown if "monitoring " in line}
+
+    assert lines()["datadog"].startswith("ok ")
+    assert "has none of SMOKEPROBE_PUSHGATEWAY_URL" in lines()["prometheus"]
+    assert "has none of NEW_RELIC_LICENSE_KEY" in lines()["newrelic"]
+    assert "has none of AWS_ACCESS_KEY_ID, AWS_PROFILE" in lines()["cloudwatch"]
+    monkeypatch.setenv("AWS_PROFILE", "probe")
+    assert lines()["cloudwatch"].startswith("ok ")

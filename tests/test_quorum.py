@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probes.quorum import Heard, Quorum, quorum
+from probes.quorum import Heard, Quorum, quorum, region_tag
 
 
 def heard(region: str, outcome: str = "passed", age_s: float = 1.0, *, verified: bool = True) -> Heard:
@@ -31,3 +31,16 @@ def heard(region: str, outcome: str = "passed", age_s: float = 1.0, *, verified:
 )  # fmt: skip
 def test_only_a_recent_judgement_of_a_verified_region_counts(said: list[Heard], regions: str, failed: str) -> None:
     assert quorum(said, 60.0) == Quorum(tuple(regions.split()), tuple(failed.split()))
+
+
+@pytest.mark.parametrize(
+    ("region", "verified", "tag"),
+    [
+        ("eu-west-1", True, "eu-west-1"),
+        ("eu-west-1", False, "eu-west-1-unverified"),
+        ("local", False, "local"),
+        ("x" * 60, False, "x" * 40 + "-unverified"),
+    ],
+)
+def test_a_claim_has_a_tag_that_no_monitor_counts(region: str, verified: bool, tag: str) -> None:
+    assert region_tag(region, verified=verified) == tag

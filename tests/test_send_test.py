@@ -10,11 +10,17 @@ import pytest
 
 from tests.e2e.harness import SMOKEPROBE
 from tests.monitoring.datadog_server import KEY, datadog_server
+from tests.monitoring.newrelic_server import KEY as NEW_RELIC_KEY
+from tests.monitoring.newrelic_server import newrelic_server
 from tests.monitoring.prometheus_servers import get, pushgateway
 
 
 def send_test(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SMOKE", "DD_", "DATADOG"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SMOKE", "DD_", "DATADOG", "NEW_RELIC"))
+    }
     line = [SMOKEPROBE, "monitoring", "send-test", "--env", "local", *arguments]
     return subprocess.run(
         line, env={**kept, "COLUMNS": "200", **environ}, capture_output=True, text=True, check=False, timeout=50
@@ -39,6 +45,29 @@ def test_datadog_does_not_take_it() -> None:
     assert done.returncode == 1
     assert done.stdout == "datadog: not taken: HTTP 403: it does not take the key: is DD_API_KEY of this site?\n"
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_new_relic_takes_it_both_ways_and_is_asked_where_it_can_be(tmp_path: Path, asks: bool) -> None:
+    with newrelic_server(tmp_path) as server:
+        done = send_test(**server.environment, **(server.asking if asks else {}))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert server.complaints == []
+    told = "handed over, and read back" if asks else "handed over; look for it there: it does not tell, or not yet"
+    events, metrics = done.stdout.splitlines()
+    assert (events.split(": ")[0], metrics.split(": ")[0]) == ("newrelic", "newrelic_metrics")
+    assert events.endswith(told)
+    assert metrics.endswith(told)
+    assert NEW_RELIC_KEY not in done.stdout + done.stderr
+
+
+def test_new_relic_does_not_take_it(tmp_path: Path) -> None:
+    with newrelic_server(tmp_path) as server:
+        done = send_test(**{**server.environment, "NEW_RELIC_LICENSE_KEY": "0" * 40})
+    assert done.returncode == 1
+    assert done.stdout.count("it does not take the key: is NEW_RELIC_LICENSE_KEY") == 2
+    assert "Traceback" not in done.stderr
+    assert "0000000" not in done.stdout + done.stderr
 
 
 @pytest.mark.slow

@@ -50,3 +50,8 @@ METRICS: Mapping[str, Metric] = {
     "smoke_test.test": Metric("gauge", "", "Sent by hand, to try a service"),
     "smoke_test.probe.unwritten": Metric("gauge", "", "Results that the history has not taken yet"),
 }
+
+
+def of_runs(name: str) -> bool:
+    """Whether a metric is of whole runs or of the probe itself only, and of no check."""
+    return name.startswith("smoke_test.probe.") or name in {"smoke_test.budget_used", "smoke_test.test"}

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from probes.config.aws import VARIABLES, has_aws_credentials
 from probes.config.document import read_document
 from probes.config.metrics import METRICS
 from probes.config.mistakes import Mistakes, did_you_mean
@@ -30,6 +31,8 @@ _OWN_TAGS = frozenset({"env", "region", "check", "version", "mode"})
 _TAG = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _TAG_VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,99}")
 _PREFIX = re.compile(r"(?:[a-z][a-z0-9_]*\.)*")
+_AWS_REGION = re.compile(r"(?:[a-z]{2,4}(?:-[a-z]+)+-[0-9])?")
+_NAMESPACE = re.compile(r"(?!AWS/)[A-Za-z0-9][A-Za-z0-9._/#-]{0,254}")
 
 
 def _metric(value: str) -> str:
@@ -53,6 +56,20 @@ def _tags(value: dict[str, str]) -> dict[str, str]:
 def _prefix(value: str) -> str:
     if not _PREFIX.fullmatch(value):
         raise ValueError(f"{shown(value)} is no prefix: small letters, digits and _, with a dot at its end")
+    return value
+
+
+def _aws_region(value: str) -> str:
+    if not _AWS_REGION.fullmatch(value):
+        raise ValueError(f"{shown(value)} is no region of AWS, such as eu-west-1")
+    return value
+
+
+def _namespace(value: str) -> str:
+    if not _NAMESPACE.fullmatch(value):
+        raise ValueError(
+            f"{shown(value)} is no namespace: letters, digits, ., _, /, # and -, at most 255, and not AWS's own"
+        )
     return value
 
 
@@ -81,6 +98,19 @@ class DatadogOptions(ServiceOptions):
     ] = "datadoghq.com"  # fmt: skip
 
 
+class NewRelicOptions(ServiceOptions):
+    """New Relic; `region` is where the account's data is kept, by itself what the licence key begins with."""
+
+    region: Literal["us", "eu"] | None = None
+
+
+class CloudWatchOptions(ServiceOptions):
+    """CloudWatch; `region` is where the metrics are kept: by itself where the environment has AWS look."""
+
+    region: Annotated[str, AfterValidator(_aws_region)] = ""
+    namespace: Annotated[str, AfterValidator(_namespace)] = "Smokeprobe"
+
+
 class PrometheusOptions(ServiceOptions):
     """Prometheus: a master is scraped, a run pushes to a Pushgateway under the name `job`."""
 
@@ -91,6 +121,8 @@ class Services(Strict):
     """One key a service."""
 
     datadog: DatadogOptions | None = None
+    newrelic: NewRelicOptions | None = None
+    cloudwatch: CloudWatchOptions | None = None
     prometheus: PrometheusOptions | None = None
 
 
@@ -108,6 +140,8 @@ class Integration(Strict):
 
 CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "datadog": ("DD_DOGSTATSD_URL", "DD_AGENT_HOST", "DD_API_KEY"),
+    "newrelic": ("NEW_RELIC_LICENSE_KEY",),
+    "cloudwatch": VARIABLES,
     "prometheus": ("SMOKEPROBE_PUSHGATEWAY_URL",),
 }
 """For each service the environment variables of which one makes it usable."""
@@ -156,6 +190,8 @@ def chosen(integration: Integration, env: str, role: Role, environ: Mapping[str,
 def _usable(name: str, role: Role, environ: Mapping[str, str]) -> bool:
     if name == "prometheus" and role == "master":
         return True  # it is scraped
+    if name == "cloudwatch":
+        return has_aws_credentials(environ)  # a file or the machine may have them, too
     return any(environ.get(variable, "").strip() for variable in CREDENTIALS[name])
 
 

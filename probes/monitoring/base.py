@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -31,7 +32,11 @@ DELIVERED = Said(Fate.DELIVERED)
 
 
 class Service(Protocol):
-    """One monitoring service. A batch that is sent twice must count once: who is cut off cannot tell what arrived."""
+    """One monitoring service.
+
+    Who is cut off cannot tell what arrived, and sends it again: a batch that comes twice counts once, or the service's
+    module says what it comes to.
+    """
 
     name: str
     longest_past_s: float
@@ -42,3 +47,13 @@ class Service(Protocol):
 
     def read_back(self, sample: Sample, timeout_s: float) -> bool | None:
         """Whether the service has a sample that it took; None where it cannot be asked."""
+
+
+def keeps_a_secret(url: str) -> bool:
+    """Whether what goes there can be read by nobody on the way."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return False
+    loopback = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    return loopback or (parts.scheme == "https" and bool(parts.hostname))

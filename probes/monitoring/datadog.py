@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import logging
 import socket
-import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from probes.config.monitoring import DatadogOptions
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, Fate, Said, Service
+from probes.monitoring.base import DELIVERED, Fate, Said, Service, keeps_a_secret
 from probes.monitoring.samples import Sample, by_second
 
 LONGEST_PAST_S = 3500.0
@@ -38,19 +37,9 @@ def make_service(options: DatadogOptions, environ: Mapping[str, str]) -> Service
     if environ.get("DD_DOGSTATSD_URL") or environ.get("DD_AGENT_HOST"):
         return Agent(options)
     url = environ.get("DATADOG_HOST", "") or f"https://api.{options.site}"
-    if not _keeps_a_secret(url):
+    if not keeps_a_secret(url):
         raise ConfigError("DATADOG_HOST: the key goes over https only.", hint="Write https://HOST.")
     return Api(options, environ["DD_API_KEY"].strip(), url)
-
-
-def _keeps_a_secret(url: str) -> bool:
-    """Whether what goes there can be read by nobody on the way."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
-        return False
-    loopback = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
-    return loopback or (parts.scheme == "https" and bool(parts.hostname))
 
 
 def _tags(sample: Sample, options: DatadogOptions) -> list[str]:

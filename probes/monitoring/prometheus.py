@@ -24,6 +24,7 @@ from probes.config.metrics import METRICS
 from probes.config.monitoring import PrometheusOptions
 from probes.errors import ConfigError
 from probes.monitoring.base import DELIVERED, Fate, Said
+from probes.monitoring.prometheus_names import SAMPLED_AT, known_as
 from probes.monitoring.samples import Sample, Tags, by_second
 
 GROUP = ("env", "region", "check")
@@ -52,13 +53,23 @@ class _Family:
     def __init__(self, options: PrometheusOptions, name: str, labels: Sequence[str], *, totals: bool) -> None:
         metric = METRICS[name]
         text = f"{metric.text}{f' ({metric.unit}s)' if metric.unit else ''}"
-        known = (options.prefix + name).replace(".", "_")
         counts = totals and metric.kind == "count"
         self._labels = labels
-        self.metric = (CounterMetricFamily if counts else GaugeMetricFamily)(known, text, labels=labels)
+        family = CounterMetricFamily if counts else GaugeMetricFamily
+        self.metric = family(known_as(name, options), text, labels=labels)
 
     def add(self, tags: Mapping[str, str], value: float) -> None:
         self.metric.add_metric([tags.get(label, "") for label in self._labels], value)
+
+
+def _sampled_at(options: PrometheusOptions, samples: Iterable[Sample], own: Sequence[str]) -> GaugeMetricFamily:
+    """When each value was measured. Without it nobody could tell a value that has come again from one that stays."""
+    labels = ("metric", *own, "mode")
+    family = GaugeMetricFamily(known_as(SAMPLED_AT, options), "When a value was measured (seconds)", labels=labels)
+    for sample in samples:
+        tags = dict(sample.tags)
+        family.add_metric([known_as(sample.name, options), *(tags[label] for label in labels[1:])], sample.at)
+    return family
 
 
 class Shelf(Collector):
@@ -96,7 +107,9 @@ class Shelf(Collector):
                 families[sample.name] = _Family(self._options, sample.name, labels, totals=True)
             value = self._totals[key] if sample.kind == "count" else sample.value
             families[sample.name].add({**dict(sample.tags), **self._options.tags}, value)
-        return (family.metric for family in families.values())
+        yield from (family.metric for family in families.values())
+        if self._last:
+            yield _sampled_at(self._options, self._last.values(), GROUP)
 
 
 class Pushgateway:
@@ -138,7 +151,7 @@ class Pushgateway:
 
     def read_back(self, sample: Sample, timeout_s: float) -> bool | None:
         """Ask for all of its page, and take the sample's group away again: it was there for nothing else."""
-        name, tags = (self._options.prefix + sample.name).replace(".", "_"), dict(sample.tags)
+        name, tags = known_as(sample.name, self._options), dict(sample.tags)
         group = {label: tags[label] for label in GROUP}
         try:
             page = requests.get(f"{self._url.rstrip('/')}/metrics", timeout=timeout_s, auth=self._login)
@@ -166,6 +179,7 @@ class _Latest(Collector):
             family = _Family(self._options, sample.name, labels, totals=False)
             family.add({**dict(sample.tags), **self._options.tags}, sample.value)
             yield family.metric
+        yield _sampled_at(self._options, self._last.values(), ())
 
 
 def _with_password(login: tuple[str, str], **request: Any) -> Callable[[], None]:

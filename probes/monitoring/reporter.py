@@ -34,12 +34,16 @@ def make_services(
             service = module.Shelf(of_it)
         else:
             service = module.make_service(of_it, environ)
-        made.append((cast("Service", service), of_it))
+        several = service if isinstance(service, tuple) else (service,)  # ways into one that may fail apart
+        made += [(cast("Service", way), of_it) for way in several]
     return made
 
 
 class Reporter:
-    """Never in the way: each method but `close` only appends to queues. `idle` says when sending disturbs nobody."""
+    """Never in the way: each method but `close` only appends to queues. `idle` says when sending disturbs nobody.
+
+    Each `region` is one as `region_tag` makes it.
+    """
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 
 from probes.config.metrics import METRICS, Kind, Unit
 from probes.model import JUDGED, Outcome, Phases, RunReport, Step, Verdict
+from probes.quorum import LONGEST_REGION, UNVERIFIED, region_tag
 
 Tags = tuple[tuple[str, str], ...]
 
@@ -23,8 +24,6 @@ VERSIONS_KEPT = 4
 """So many versions of the target are told apart by a process; a target may say anything."""
 
 OTHER_VERSION = "other"
-
-LONGEST_REGION = 40
 
 _UNFIT = re.compile(r"[^0-9A-Za-z._-]")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]{0,39}")
@@ -57,7 +56,10 @@ class Sample:
 
 
 class Sampler:
-    """Makes samples of what a process sees; `mode` says what it is: run, ui, continuous or fleet."""
+    """Makes samples of what a process sees; `mode` says what it is: run, ui, continuous or fleet.
+
+    Each `region` is one as `region_tag` makes it.
+    """
 
     def __init__(self, env: str, mode: str) -> None:
         self._env, self._mode = env, mode
@@ -89,7 +91,7 @@ class Sampler:
 
     def run(self, report: RunReport, at: float) -> list[Sample]:
         """What a whole run comes to, its verdicts apart."""
-        tags = self._tags(report.region, WHOLE_RUN)
+        tags = self._tags(region_tag(report.region, verified=report.region_verified), WHOLE_RUN)
         used = [use.peak_percent for use in report.rate_limits]
         return [
             _sample("smoke_test.duration", report.duration_s, tags, at),
@@ -116,7 +118,9 @@ class Sampler:
         self._version = version
 
     def _tags(self, region: str, check: str) -> Tags:
-        region = _UNFIT.sub("_", region)[:LONGEST_REGION]  # without `regions` in the configuration it may be any text
+        region = _UNFIT.sub("_", region)[
+            : LONGEST_REGION + len(UNVERIFIED)
+        ]  # without `regions` in the configuration it may be any text
         return (
             ("env", self._env), ("region", region), ("check", check), ("version", self._version), ("mode", self._mode),
         )  # fmt: skip
@@ -148,10 +152,15 @@ def by_second(samples: Iterable[Sample]) -> list[Sample]:
 
     Services that keep seconds keep only the last of several values of one second.
     """
+    return [replace(same[0], value=_together(same), at=float(int(same[0].at))) for same in same_second(samples)]
+
+
+def same_second(samples: Iterable[Sample]) -> list[list[Sample]]:
+    """The samples of each series and second."""
     found: dict[tuple[str, Tags, int], list[Sample]] = {}
     for sample in samples:
         found.setdefault((sample.name, sample.tags, int(sample.at)), []).append(sample)
-    return [replace(same[0], value=_together(same), at=float(int(same[0].at))) for same in found.values()]
+    return list(found.values())
 
 
 def _together(samples: list[Sample]) -> float:

@@ -22,7 +22,11 @@ HEALTH_EVERY_S = 60.0
 SEVERAL = "_several"
 """The region of a master that has several."""
 
-_KEYS = ("DD_API_KEY", "DD_APP_KEY")
+_KEYS = (
+    "DD_API_KEY", "DD_APP_KEY", "NEW_RELIC_LICENSE_KEY", "NEW_RELIC_API_KEY", "NEW_RELIC_PROXY_PASS",
+    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+)  # fmt: skip
+_URLS = ("SMOKEPROBE_PUSHGATEWAY_URL", "NEW_RELIC_PROXY_HOST")
 
 
 def reporter_of(
@@ -65,8 +69,9 @@ def learn_keys(redactor: Redactor, environ: Mapping[str, str]) -> None:
     """Let no key of a service be shown."""
     for name in _KEYS:
         redactor.learn(environ.get(name, ""), "monitoring key")
-    password = ""
-    with contextlib.suppress(ValueError):  # what is no URL is refused, and not shown, where it is to be used
-        password = urllib.parse.urlsplit(environ.get("SMOKEPROBE_PUSHGATEWAY_URL", "")).password or ""
-    for form in {password, urllib.parse.unquote(password)}:
-        redactor.learn(form, "monitoring key")
+    for name in _URLS:
+        password = ""
+        with contextlib.suppress(ValueError):  # what is no URL is refused, and not shown, where it is to be used
+            password = urllib.parse.urlsplit(environ.get(name, "")).password or ""
+        for form in {password, urllib.parse.unquote(password)}:
+            redactor.learn(form, "monitoring key")

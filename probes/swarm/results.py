@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from probes.pipeline import decode, presentable
+from probes.quorum import region_tag
 from probes.safety.permits import boot_clock
 from probes.store.record import Record
 from probes.store.store import open_store
@@ -41,6 +42,7 @@ class Results:
         self._redactor = equipment.redactor
         self._every: dict[str, Mapping[str, float]] = {}
         self._heard: OrderedDict[str, None] = OrderedDict()
+        self._verified: dict[str, bool] = {}
 
     def plan(self, region: str, every: Mapping[str, float], left_out: Mapping[str, str]) -> None:
         """Show a region, or show it anew as other checks run; and at first what the store remembers of it.
@@ -73,10 +75,12 @@ class Results:
         self._hear(permit)
         self.board.judged(region, verdict, boot_clock(), verified=verified, id_=permit)
         self.history.judged(verdict, permit, region=region, verified=verified, worker=client[:LONGEST_NAME])
+        self._verified[region] = verified
         if self._reporter is not None:
-            self._reporter.judged(region, verdict)
+            tag = region_tag(region, verified=verified)
+            self._reporter.judged(tag, verdict)
             for step in verdict.steps:
-                self._reporter.requested(region, verdict.check, step)
+                self._reporter.requested(tag, verdict.check, step)
         log.info("%s %s: %s %s", region, verdict.check, verdict.outcome, verdict.reason or "")
 
     def not_judged(self, nothing: NoData) -> None:
@@ -85,7 +89,9 @@ class Results:
         self.board.not_judged(nothing.region, nothing.check, why)
         self.history.not_judged(nothing.region, nothing.check, why)
         if self._reporter is not None:
-            self._reporter.not_judged(nothing.region, nothing.check)
+            # what its last verdict was worth: a verified region that falls silent counts as one that is blind
+            verified = self._verified.get(nothing.region, False)
+            self._reporter.not_judged(region_tag(nothing.region, verified=verified), nothing.check)
         log.warning("%s %s: no data, %s", nothing.region, nothing.check, why)
 
     def quorums(self) -> list[QuorumSeen]:
@@ -99,6 +105,8 @@ class Results:
         self.board.recall(records, boot_clock())
         for record in records:
             self._hear(record.id)
+        for record in sorted(filter(lambda each: each.is_verdict, records), key=lambda each: -each.at):
+            self._verified.setdefault(record.region, record.verified)
 
     def _hear(self, permit: str) -> None:
         self._heard[permit] = None

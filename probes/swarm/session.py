@@ -7,7 +7,7 @@ import datetime as dt
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -17,6 +17,7 @@ from rich.console import Console
 from probes.errors import SmokeprobeError
 from probes.model import Layer, Outcome, Verdict
 from probes.pipeline import Pipeline, Readers, RunFacts, decode, encode, publish
+from probes.quorum import region_tag
 from probes.regions import LONGEST_S, VerifiedRegion, verify_region
 from probes.reports.github import CommandStop
 from probes.reports.progress import live
@@ -69,6 +70,7 @@ class SmokeSession:
         self._environment: Environment | None = None
         self._reporter = reporter_of(equipment, "run", self._mode, self._nothing_under_way)
         self._region: gevent.Greenlet[..., VerifiedRegion] | None = None
+        self._untold: list[Callable[[str], None]] = []
         self._signal = 0
         self._timer: gevent.Greenlet[..., None] | None = None
         self._ending = False
@@ -173,6 +175,7 @@ class SmokeSession:
         options = self.equipment.options
         report = self._pipeline.report(self._facts(conductor), allow_degraded=options.allow_degraded)
         if self._reporter is not None:
+            self._tell_region()
             report = self._pipeline.with_sinks(report, *self._reporter.last_words(report))
         readers = Readers(options.json_file, options.junit_file, options.html_file)
         environment.process_exit_code = publish(report, readers, self._console, self._commands).exit_code
@@ -220,13 +223,26 @@ class SmokeSession:
 
     def _on_request(self, request_type: str, context: Mapping[str, Any], **_: Any) -> None:
         """Listener's work at each of Locust's requests, which are our steps."""
-        if self._reporter is not None and "step" in context:
-            self._reporter.requested(self.equipment.options.region, request_type, context["step"])
+        if (reporter := self._reporter) is not None and "step" in context:
+            step = context["step"]
+            self._report(lambda region: reporter.requested(region, request_type, step))
+
+    def _report(self, tell: Callable[[str], None]) -> None:
+        """Report something of this region: at once, or when it is known whether anything bears the region out."""
+        self._untold.append(tell)
+        if self._region is not None and self._region.ready():
+            self._tell_region()
+
+    def _tell_region(self) -> None:
+        region = region_tag(self.equipment.options.region, verified=self._region_verified())
+        untold, self._untold = self._untold, []
+        for tell in untold:
+            tell(region)
 
     def _accept(self, verdict: Verdict) -> None:
         clean = self._pipeline.accept(verdict)
-        if self._reporter is not None:
-            self._reporter.judged(self.equipment.options.region, clean)
+        if (reporter := self._reporter) is not None:
+            self._report(lambda region: reporter.judged(region, clean))
         if not clean.configured_out:
             verified = bool(self._region and self._region.value and self._region.value.verified)
             self.board.judged(self.equipment.options.region, clean, boot_clock(), verified=verified)

@@ -1,28 +1,35 @@
-"""What monitoring costs: its hooks, for each request and verdict, and the end of a run with services that are up.
+"""What monitoring costs: its hooks, for each request and verdict; of services that are up memory and the end of a run.
 
-`python -m tests.bench.monitoring` is the inner half of the first, a process of its own.
+`python -m tests.bench.monitoring` is the inner half of the first, with `memory` of the second: processes of their own.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
-from probes.config.monitoring import DatadogOptions
+import psutil
+
+from probes.config.monitoring import DatadogOptions, Integration, chosen
 from probes.model import Outcome, Phases, Step, Verdict
-from probes.monitoring.base import DELIVERED, Said
-from probes.monitoring.reporter import Reporter
+from probes.monitoring.base import DELIVERED, Fate, Said
+from probes.monitoring.reporter import Reporter, make_services
 from probes.monitoring.samples import Sample, Sampler
 from probes.standin.process import StandIn
 from tests.bench.measurement import CannotMeasureError, Result, rounds, spread
 from tests.e2e.harness import Ran, Runner, write_config
 from tests.monitoring.datadog_server import datadog_server
+from tests.monitoring.newrelic_server import newrelic_server
 
 SERVICES = 4
 GROUPS, OF_EACH = 40, 50
@@ -32,7 +39,7 @@ VERDICT = Verdict("health", Outcome.PASSED, steps=(STEP,), metrics=MEASURED, tar
 
 
 def measure() -> Sequence[Result]:
-    """The hooks, then the end of a run."""
+    """The hooks, then of services the memory and the end of a run."""
     child = subprocess.run(
         [sys.executable, "-m", "tests.bench.monitoring"], capture_output=True, text=True, timeout=60, check=False
     )
@@ -42,12 +49,41 @@ def measure() -> Sequence[Result]:
     how = f"what a run's own hook adds to one {{}}, with {SERVICES} services; medians of {OF_EACH}"
     return [
         *(Result(f"metrics of a {what}", tuple(took), "µs", 20.0, how.format(what)) for what, took in found.items()),
-        _end_of_run(),
+        *_of_service("Datadog", datadog_server),
+        *_of_service("New Relic", _newrelic),
     ]
 
 
-def _end_of_run() -> Result:
-    with tempfile.TemporaryDirectory() as name, StandIn() as target, datadog_server() as server:
+class _Server(Protocol):
+    @property
+    def environment(self) -> dict[str, str]: ...
+
+
+@contextmanager
+def _newrelic() -> Iterator[_Server]:
+    with tempfile.TemporaryDirectory() as folder, newrelic_server(Path(folder)) as server:
+        yield server
+
+
+def _of_service(service: str, starting: Callable[[], AbstractContextManager[_Server]]) -> Iterator[Result]:
+    with starting() as server:
+        yield _memory(service, server)
+        yield _end_of_run(service, server)
+
+
+def _memory(service: str, server: _Server) -> Result:
+    line = [sys.executable, "-m", "tests.bench.monitoring", "memory"]
+    added = []
+    for number in rounds(5, 30.0):
+        child = subprocess.run(line, env={**os.environ, **server.environment}, capture_output=True, check=True)
+        if number:
+            added.append(float(child.stdout))
+    method = "resident memory of a process that has Locust, before and after it tells the service one batch"
+    return Result(f"memory that telling {service} adds", tuple(added), "MiB", math.inf, method)
+
+
+def _end_of_run(service: str, server: _Server) -> Result:
+    with tempfile.TemporaryDirectory() as name, StandIn() as target:
         runner = Runner(target, Path(name), write_config(Path(name) / "config.yaml"))
         added, without, told = [], [], []
         for number in rounds(9, 90.0):
@@ -56,11 +92,9 @@ def _end_of_run() -> Result:
                 without.append(alone)
                 told.append(telling)
                 added.append(telling - alone)
-    method = (
-        "wall time outside of a run's reported duration, with Datadog's API on the loopback, less that of one without"
-    )
+    method = f"wall time outside of a run's reported duration, {service} on the loopback, less that of one without"
     detail = f"with it {spread(told, 's')}, without {spread(without, 's')}"
-    return Result("end of a run that tells Datadog", tuple(added), "s", 0.5, method, detail=detail)
+    return Result(f"end of a run that tells {service}", tuple(added), "s", 0.5, method, detail=detail)
 
 
 def _outside(runner: Runner, environ: Mapping[str, str]) -> float:
@@ -105,5 +139,17 @@ def _timed(hook: Callable[[], None]) -> list[float]:
     return medians
 
 
+def _added_mib() -> float:
+    import locust  # noqa: F401 - as a run has it
+
+    process = psutil.Process()
+    before = process.memory_info().rss
+    sample = Sampler("local", "run").test("local", 1.0, time.time())
+    for service, _ in make_services(chosen(Integration(), "local", "run", os.environ), "run", os.environ):
+        if service.send([sample], 5.0).fate is not Fate.DELIVERED:
+            raise CannotMeasureError(f"{service.name} does not take it")
+    return (process.memory_info().rss - before) / 2**20
+
+
 if __name__ == "__main__":
-    print(json.dumps(_inner()))  # noqa: T201 - to the outer half
+    print(_added_mib() if sys.argv[1:] else json.dumps(_inner()))  # noqa: T201 - to the outer half

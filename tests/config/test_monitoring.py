@@ -14,6 +14,11 @@ DATADOG, PROMETHEUS = {"DD_API_KEY": "k"}, {"SMOKEPROBE_PUSHGATEWAY_URL": "http:
 BAD = Path(__file__).with_name("bad-monitoring.yaml")
 
 
+@pytest.fixture(autouse=True)
+def _no_cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("probes.config.aws.VENDOR", tmp_path / "sys_vendor")  # whatever made this machine
+
+
 def integration() -> Integration:
     return load_integration(shipped("config") / FILE)
 
@@ -35,7 +40,12 @@ def test_every_mistake_at_once() -> None:
         ),
         "11: services.prometheus.prefix: 'my-' is no prefix: small letters, digits and _, with a dot at its end",
         "12: services.prometheus.tags: team: its value is no tag: letters, digits, _, ., / and -, at most 100",
-        "13: services.datdog: unknown key; did you mean datadog?",
+        "13: services.cloudwatch.region: 'ireland' is no region of AWS, such as eu-west-1",
+        (
+            "13: services.cloudwatch.namespace: 'AWS/Mine' is no namespace: letters, digits, ., _, /, # and -, at most "
+            "255, and not AWS's own"
+        ),
+        "14: services.datdog: unknown key; did you mean datadog?",
     ]
 
 
@@ -49,7 +59,10 @@ def test_without_a_file_no_service_stands_there(tmp_path: Path) -> None:
         ("production", "run", {**DATADOG, **PROMETHEUS}, ["datadog", "prometheus"]),
         ("production", "run", DATADOG, ["datadog"]),
         ("production", "run", {"DD_AGENT_HOST": "127.0.0.1"}, ["datadog"]),
+        ("production", "run", {"NEW_RELIC_LICENSE_KEY": "k"}, ["newrelic"]),
         ("production", "run", {"DD_API_KEY": " "}, []),
+        ("production", "run", {"AWS_PROFILE": "probe"}, ["cloudwatch"]),
+        ("production", "master", {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x"}, ["cloudwatch", "prometheus"]),
         ("production", "run", {}, []),
         ("production", "master", {}, ["prometheus"]),  # it is scraped
         ("production", "worker", {**DATADOG, **PROMETHEUS}, []),  # its master sends
@@ -83,3 +96,10 @@ def test_what_a_service_gets_and_how_it_is_tagged(tmp_path: Path) -> None:
         name for name in ("smoke_test.success", "smoke_test.phase.dns", "smoke_test.blind") if options.wants(name)
     ]
     assert wanted == ["smoke_test.success", "smoke_test.phase.dns"]
+
+
+def test_a_service_whose_credentials_are_nowhere_cannot_be_asked_for() -> None:
+    with pytest.raises(ConfigError) as raised:
+        chosen(integration(), "local", "run", {"SMOKEPROBE_MONITORING": "cloudwatch"})
+    assert "asks for cloudwatch" in str(raised.value)
+    assert "AWS_ACCESS_KEY_ID, AWS_PROFILE" in str(raised.value)

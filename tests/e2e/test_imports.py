@@ -36,4 +36,12 @@ def test_a_run_imports_of_monitoring_only_what_it_was_told_to_use(runner: Runner
     agent = {"SMOKEPROBE_MONITORING": "datadog", "DD_DOGSTATSD_URL": "udp://127.0.0.1:9"}
     imported = imported_by(runner, **agent)
     assert imported.issuperset(MONITORING)
-    assert imported.isdisjoint(FLEETS)
+    assert imported.isdisjoint((*FLEETS, "newrelic"))
+
+
+def test_of_new_relics_package_a_run_has_the_protocol_and_no_agent(runner: Runner) -> None:
+    nobody = {"NEW_RELIC_HOST": "localhost", "NEW_RELIC_PORT": "9"}
+    imported = imported_by(runner, SMOKEPROBE_MONITORING="newrelic", NEW_RELIC_LICENSE_KEY="k", **nobody)
+    assert imported.issuperset({"newrelic.core.agent_protocol", "probes.monitoring.reporter"})
+    assert imported.isdisjoint({"newrelic.core.agent", "newrelic.config", "datadog"})
+    assert not {name for name in imported if name.startswith("newrelic.hooks")}

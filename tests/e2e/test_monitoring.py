@@ -146,6 +146,11 @@ def test_no_service_holds_up_the_end_of_a_run(runner: Runner, datadog: DatadogSe
             {"SMOKEPROBE_MONITORING": "datadog", "DD_API_KEY": KEY, "DATADOG_HOST": "http://metrics.example"},
             "the key goes over https only",
         ),
+        ({"SMOKEPROBE_MONITORING": "newrelic", "NEW_RELIC_HOST": "x"}, "Set one of NEW_RELIC_LICENSE_KEY."),
+        (
+            {"SMOKEPROBE_MONITORING": "newrelic", "NEW_RELIC_LICENSE_KEY": KEY, "NEW_RELIC_HOST": "http://x.example"},
+            "NEW_RELIC_HOST: the key goes over https only",
+        ),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_said_before_anything_is_sent(

@@ -49,11 +49,22 @@ def asked(url: str, query: str) -> dict[str, float]:
 
 
 def read_page(text: str) -> dict[tuple[str, str, str], float]:
-    """Values of a page of metrics by name, check and version."""
+    """Values of a page of metrics by name, check and version; not when each was measured."""
     return {
         (found.name, found.labels.get("check", ""), found.labels.get("version", "")): found.value
         for family in text_string_to_metric_families(text)
         for found in family.samples
+        if "metric" not in found.labels
+    }
+
+
+def read_times(text: str) -> dict[tuple[str, str], float]:
+    """When each value of a page of metrics was measured, by metric and check."""
+    return {
+        (found.labels["metric"], found.labels.get("check", "")): found.value
+        for family in text_string_to_metric_families(text)
+        for found in family.samples
+        if found.name == "smoke_test_sample_timestamp_seconds"
     }
 
 

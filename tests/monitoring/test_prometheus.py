@@ -16,7 +16,7 @@ from probes.errors import ConfigError
 from probes.monitoring.base import Fate
 from probes.monitoring.prometheus import Pushgateway, Shelf, make_service
 from probes.monitoring.samples import Sample, Tags
-from tests.monitoring.prometheus_servers import get, pushgateway, read_page
+from tests.monitoring.prometheus_servers import get, pushgateway, read_page, read_times
 
 OPTIONS = PrometheusOptions(tags={"service": "shop"})
 
@@ -53,6 +53,16 @@ def test_the_shelf_has_the_last_value_of_each_series_and_the_total_of_counts() -
     }
     assert 'service="shop"' in text
     assert "(milliseconds)" in text
+
+
+def test_a_value_has_its_time_beside_it_through_a_release() -> None:
+    shelf = Shelf(OPTIONS)
+    shelf.send([gauge(5.0, tags(version="1"), 10.2), gauge(5.0, tags("health"), 11.0)], 1.0)
+    shelf.send([gauge(5.0, tags(version="2"), 70.9)], 1.0)
+    text = page(shelf)
+    assert read_times(text) == {("smoke_test_api_response", "api"): 70.0, ("smoke_test_api_response", "health"): 11.0}
+    (line,) = [line for line in text.splitlines() if line.startswith("smoke_test_sample") and 'check="api"' in line]
+    assert "version" not in line
 
 
 def test_a_new_version_of_the_target_takes_the_place_of_the_old_one() -> None:
@@ -142,6 +152,8 @@ def test_a_push_replaces_what_the_same_check_had_and_nothing_else(tmp_path: Path
         first = [gauge(5.0, tags()), count(1.0, tags()), gauge(3.0, tags("health"))]
         assert service.send(first, 5.0).fate is Fate.DELIVERED
         assert service.send([gauge(6.0, tags(version="2"))], 5.0).fate is Fate.DELIVERED
+        pushed = read_times(get(f"{url}/metrics"))
+        assert pushed.keys() == {("smoke_test_api_response", "api"), ("smoke_test_api_response", "health")}
         ours = {
             key: value for key, value in read_page(get(f"{url}/metrics")).items() if key[0].startswith("smoke_test")
         }

@@ -27,7 +27,8 @@ def test_a_master_tells_how_it_is(tmp_path: Path, region: str, tag: str) -> None
     snapshot: dict[str, Any] = {"region": region, "workers": [{}, {}], "limits": limits, "own_health": OWN}
     tell_health(reporter, lambda: cast("Snapshot", snapshot))
     reporter.close()
-    found = {sample.name: sample for family in shelf.collect() for sample in family.samples}
+    seen = [sample for family in shelf.collect() for sample in family.samples]
+    found = {sample.name: sample for sample in seen if "metric" not in sample.labels}  # not when each was measured
     assert {name: sample.value for name, sample in found.items()} == {
         "smoke_test_probe_workers": 2.0,
         "smoke_test_probe_turn_age": 0.1,
@@ -42,5 +43,15 @@ def test_no_key_of_a_service_is_shown() -> None:
     redactor = Redactor()
     url = "https://probe:p%3Assw0rd@gateway.example:9091"
     learn_keys(redactor, {"DD_API_KEY": "0a1b2c3d4e5f", "SMOKEPROBE_PUSHGATEWAY_URL": url})
+    learn_keys(redactor, {"AWS_SECRET_ACCESS_KEY": "wJalr/invented", "AWS_SESSION_TOKEN": "IQoJ/invented"})
+    assert redactor.text("wJalr/invented, IQoJ%2Finvented") == "[redacted: monitoring key], [redacted: monitoring key]"
     shown = redactor.text("key 0a1b2c3d4e5f, password p:ssw0rd or p%3Assw0rd")
     assert shown == "key [redacted: monitoring key], password [redacted: monitoring key] or [redacted: monitoring key]"
+
+
+def test_no_key_of_new_relic_is_shown() -> None:
+    redactor = Redactor()
+    keys = {"NEW_RELIC_LICENSE_KEY": "0123456789abcdef", "NEW_RELIC_API_KEY": "fedcba9876543210"}
+    learn_keys(redactor, {**keys, "NEW_RELIC_PROXY_HOST": "http://me:pr0xyword@proxy.example"})
+    shown = redactor.text(f"{' '.join(keys.values())} pr0xyword")
+    assert shown == " ".join(["[redacted: monitoring key]"] * 3)

@@ -1,0 +1,24 @@
+"""The monitors that the rules ask of one service; what renders them is imported only then."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from probes.config.alert_rules import Evaluator, RuleFile
+from probes.config.models import Settings
+from probes.config.monitoring import ServiceOptions
+from probes.errors import ConfigError
+from probes.monitoring.as_code.watch import Monitors, watches
+
+
+def monitors_of(service: Evaluator, rules: RuleFile, settings: Settings, options: ServiceOptions) -> Monitors:
+    """All that the service shall watch for in the environment of these settings, and what it cannot be told.
+
+    `options` are what `monitoring-integration.yaml` says of the service: there metrics have their prefix and tags.
+    Raises ConfigError where a rule does not fit the environment.
+    """
+    if problems := rules.problems_in(settings):
+        raise ConfigError(f"The rules do not fit {settings.env}:", tuple(problems))
+    module = import_module(f"probes.monitoring.as_code.monitors_{service}")
+    return cast("Monitors", module.monitors(watches(rules, settings, service, options.tags), options))

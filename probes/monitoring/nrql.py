@@ -1,0 +1,66 @@
+"""Asking New Relic by NRQL, through NerdGraph, whether it has a value that it took."""
+
+from __future__ import annotations
+
+import time
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+
+from probes.errors import ConfigError
+from probes.monitoring.samples import Sample
+
+EVERY_S = 1.0
+"""What arrives can be asked for after some seconds."""
+
+_QUERY = "query($account: Int!, $nrql: Nrql!) { actor { account(id: $account) { nrql(query: $nrql) { results } } } }"
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """An account, and a user's key that may read it."""
+
+    url: str
+    account: int
+    key: str = field(repr=False)
+    authorities: str | bool = True
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str], *, eu: bool) -> Asker | None:
+        """What the environment names; None where it does not. Raises ConfigError where the key would be shown."""
+        key, account = (environ.get(name, "").strip() for name in ("NEW_RELIC_API_KEY", "NEW_RELIC_ACCOUNT_ID"))
+        if not key or not account.isdecimal():
+            return None
+        url = environ.get("NEW_RELIC_NERDGRAPH_API_URL", "") or f"https://api.{'eu.' if eu else ''}newrelic.com/graphql"
+        if urllib.parse.urlsplit(url).scheme != "https":
+            raise ConfigError(
+                "NEW_RELIC_NERDGRAPH_API_URL: the key goes over https only.", hint="Write https://HOST/…."
+            )
+        return cls(url, int(account), key, environ.get("NEW_RELIC_CA_BUNDLE_PATH", "") or True)
+
+    def has(self, table: str, name: str, sample: Sample, timeout_s: float) -> bool | None:
+        """Whether a sample is there, or comes within `timeout_s`; None where nobody answers a query."""
+        tags = " AND ".join(f"`{tag}` = '{value}'" for tag, value in sample.tags if value)
+        nrql = f"SELECT latest(`{name}`) AS value FROM {table} WHERE {tags} SINCE 10 minutes ago"  # noqa: S608 - no tag has a quote
+        ends = time.monotonic() + timeout_s
+        while (results := self._results(nrql, timeout_s)) is not None:
+            if any(result.get("value") == sample.value for result in results):
+                return True
+            if time.monotonic() + EVERY_S > ends:
+                return False
+            time.sleep(EVERY_S)
+        return None
+
+    def _results(self, nrql: str, timeout_s: float) -> list[dict[str, Any]] | None:
+        asked = {"query": _QUERY, "variables": {"account": self.account, "nrql": nrql}}
+        try:
+            answer = requests.post(
+                self.url, json=asked, headers={"API-Key": self.key}, timeout=timeout_s, verify=self.authorities
+            )
+            found = answer.json()["data"]["actor"]["account"]["nrql"]["results"]
+        except (OSError, ValueError, KeyError, TypeError):  # what requests raises is an OSError
+            return None
+        return list(found)
