@@ -175,7 +175,7 @@ class Api:
             return Said(Fate.LATER, "no connection, or it was cut off")
         except known.BotoCoreError as problem:
             self._made = None
-            why = f"it cannot be asked ({type(problem).__name__}): are there credentials, as boto3 looks for them?"
+            why = f"it cannot be asked ({type(problem).__name__}): no credentials are where boto3 looks"
             return Said(Fate.LATER, why, NO_ACCESS_WAIT_S)
         return DELIVERED
 
@@ -198,7 +198,7 @@ class Api:
         if status in {401, 403} or code in _NOT_LET_IN:
             self._made = None  # whoever renews a file with credentials is heard
             return Said(
-                Fate.LATER, f"{what}: are the credentials valid, and may they cloudwatch:PutMetricData?",
+                Fate.LATER, f"{what}: the credentials are not valid, or not for cloudwatch:PutMetricData",
                 NO_ACCESS_WAIT_S,
             )  # fmt: skip
         if status == 413:

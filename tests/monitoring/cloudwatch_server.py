@@ -27,7 +27,7 @@ from moto.server import ThreadedMotoServer
 KEY_ID = "AKIAINVENTED00000000"
 SECRET = "inventedSecret/0123456789abcdefghijklmnop"
 TOKEN = "inventedSessionToken//////////0123456789"
-REGION = "eu-west-1"
+REGION = "us-east-1"
 
 Error = Literal["denied", "expired", "throttled", "busy", "broken", "too large", "wrong"]
 Mode = Literal["up", "hang", "cut", "take and cut", Error]
@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _look_at(self, body: bytes) -> None:
         wanted = f"Credential={KEY_ID}/{time.strftime('%Y%m%d', time.gmtime())}/{REGION}/monitoring/aws4_request"
         if wanted not in self.headers["Authorization"] or self.headers["X-Amz-Security-Token"] != TOKEN:
-            self.server.complaints.append("not signed as it should be")
+            self.server.complaints.append(f"not signed as it should be: {str(self.headers)[:600]}")
         if SECRET in str(self.headers):
             self.server.complaints.append("the secret key went over the wire")
         plain = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
