@@ -111,12 +111,17 @@ class PrometheusOptions(ServiceOptions):
     job: Name = "smokeprobe"
 
 
+class OtlpOptions(ServiceOptions):
+    """OTLP over HTTP; OpenTelemetry's own variables say where to."""
+
+
 class Services(Strict):
     """One key a service."""
 
     datadog: DatadogOptions | None = None
     cloudwatch: CloudWatchOptions | None = None
     prometheus: PrometheusOptions | None = None
+    otlp: OtlpOptions | None = None
 
 
 class Integration(Strict):
@@ -135,6 +140,7 @@ CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "datadog": ("DD_DOGSTATSD_URL", "DD_AGENT_HOST", "DD_API_KEY"),
     "cloudwatch": VARIABLES,
     "prometheus": ("SMOKEPROBE_PUSHGATEWAY_URL",),
+    "otlp": ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
 }
 """For each service the environment variables of which one makes it usable."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import gevent
 
 from probes.config.monitoring import FILE, Role, chosen, load_integration
+from probes.config.otel import otlp_headers
 from probes.safety.redact import Redactor
 from probes.swarm.board import Snapshot
 from probes.swarm.equipment import Equipment
@@ -69,6 +70,9 @@ def learn_keys(redactor: Redactor, environ: Mapping[str, str]) -> None:
     """Let no key of a service be shown."""
     for name in _KEYS:
         redactor.learn(environ.get(name, ""), "monitoring key")
+    for value in otlp_headers(environ).values():
+        for form in {value, value.rpartition(" ")[2]}:  # Bearer KEY
+            redactor.learn(form, "monitoring key")
     password = ""
     with contextlib.suppress(ValueError):  # what is no URL is refused, and not shown, where it is to be used
         password = urllib.parse.urlsplit(environ.get("SMOKEPROBE_PUSHGATEWAY_URL", "")).password or ""

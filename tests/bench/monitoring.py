@@ -1,11 +1,12 @@
 """What monitoring costs: its hooks, for each request and verdict, and the end of a run with services that are up.
 
-`python -m tests.bench.monitoring` is the inner half of the first, a process of its own.
+`python -m tests.bench.monitoring hooks` and `… cloudwatch` are inner halves, each a process of its own.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from probes.config.monitoring import DatadogOptions
+import psutil
+
+from probes.config.monitoring import CloudWatchOptions, DatadogOptions
 from probes.model import Outcome, Phases, Step, Verdict
 from probes.monitoring.base import DELIVERED, Said
 from probes.monitoring.reporter import Reporter
@@ -32,17 +35,31 @@ VERDICT = Verdict("health", Outcome.PASSED, steps=(STEP,), metrics=MEASURED, tar
 
 
 def measure() -> Sequence[Result]:
-    """The hooks, then the end of a run."""
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.bench.monitoring"], capture_output=True, text=True, timeout=60, check=False
-    )
-    if child.returncode:
-        raise CannotMeasureError(child.stderr.strip().splitlines()[-1])
-    found: dict[str, list[float]] = json.loads(child.stdout)
+    """The hooks, then the end of a run, then what a client of CloudWatch takes."""
+    found = _of_child("hooks")
     how = f"what a run's own hook adds to one {{}}, with {SERVICES} services; medians of {OF_EACH}"
     return [
         *(Result(f"metrics of a {what}", tuple(took), "µs", 20.0, how.format(what)) for what, took in found.items()),
         _end_of_run(),
+        *_cloudwatch(),
+    ]
+
+
+def _of_child(what: str) -> dict[str, list[float]]:
+    line = [sys.executable, "-m", "tests.bench.monitoring", what]
+    child = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    if child.returncode:
+        raise CannotMeasureError(child.stderr.strip().splitlines()[-1])
+    found: dict[str, list[float]] = json.loads(child.stdout)
+    return found
+
+
+def _cloudwatch() -> Sequence[Result]:
+    seen = [_of_child("cloudwatch") for _ in rounds(7, 30.0)]
+    how = "boto3 imported after Locust, a client made, one batch sent to where nobody listens"
+    return [
+        Result("CloudWatch: its client", tuple(one["s"][0] for one in seen), "s", 0.5, how),
+        Result("CloudWatch: memory", tuple(one["MiB"][0] for one in seen), "MiB", 24.0, f"resident set; {how}"),
     ]
 
 
@@ -82,6 +99,21 @@ class _Nowhere:
         return None
 
 
+def _inner_cloudwatch() -> Mapping[str, list[float]]:
+    import locust  # noqa: F401 - as in a run
+
+    from probes.monitoring.cloudwatch import Api
+
+    os.environ.update(AWS_ACCESS_KEY_ID="k", AWS_SECRET_ACCESS_KEY="s", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    before, begun = psutil.Process().memory_info().rss, time.perf_counter()
+    sample = Sampler("production", "run").test("eu-west-1", 1.0, time.time())
+    said = Api(CloudWatchOptions(), "eu-west-1").send([sample], 1.0)
+    if "no connection" not in said.why:
+        raise CannotMeasureError(said.why)
+    took = time.perf_counter() - begun
+    return {"s": [took], "MiB": [(psutil.Process().memory_info().rss - before) / 2**20]}
+
+
 def _inner() -> Mapping[str, list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         services = [(_Nowhere(), DatadogOptions())] * SERVICES
@@ -106,4 +138,4 @@ def _timed(hook: Callable[[], None]) -> list[float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_inner()))  # noqa: T201 - to the outer half
+    print(json.dumps(_inner() if sys.argv[1] == "hooks" else _inner_cloudwatch()))  # noqa: T201 - to the outer half
