@@ -50,12 +50,13 @@ def test_a_run_tells_all_that_it_has_found_and_its_requests_stay_as_they_are(
 def test_one_that_hangs_costs_two_seconds_at_most_and_has_everything_after_the_next_run(
     runner: Runner, collector: OtlpServer, tmp_path: Path
 ) -> None:
-    without = min(outside(runner.run(*QUICK)) for _ in range(2))
     collector.mode = "hang"
-    state, quicker = tmp_path / "state", tmp_path / "quicker"
+    state = tmp_path / "state"
+    without = [runner.run(*QUICK)]
     first = runner.run(*QUICK, state=state, env=collector.environment)
-    again = runner.run(*QUICK, state=quicker, env=collector.environment)
-    assert min(outside(first), outside(again)) - without < 2.0 + 0.7, first.story()  # a busy machine's imports
+    without.append(runner.run(*QUICK))
+    added = [outside(first) - outside(ran) for ran in without]
+    assert min(added) < 2.0 + 0.7, first.story()  # the rest is what a busy machine makes of importing a client
     assert sinks(first)["spooled"] > 30
     files = [file for file in state.rglob("*") if file.is_file()]
     assert not [file for file in files if KEY.encode() in file.read_bytes()]
