@@ -6,6 +6,7 @@ series are kept: what comes twice is there twice.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.client
 import json
@@ -29,11 +30,13 @@ SECRET = "inventedSecret/0123456789abcdefghijklmnop"
 TOKEN = "inventedSessionToken//////////0123456789"
 REGION = "us-east-1"
 
-Error = Literal["denied", "expired", "throttled", "busy", "broken", "too large", "wrong"]
+Error = Literal["denied", "expired", "unknown", "limited", "throttled", "busy", "broken", "too large", "wrong"]
 Mode = Literal["up", "hang", "cut", "take and cut", Error]
 ERRORS: Mapping[str, tuple[int, str]] = {
     "denied": (403, "AccessDenied"),
     "expired": (403, "ExpiredToken"),
+    "unknown": (400, "UnrecognizedClientException"),
+    "limited": (400, "LimitExceededException"),
     "throttled": (400, "Throttling"),
     "busy": (429, "TooManyRequestsException"),
     "broken": (500, "InternalFailure"),
@@ -182,8 +185,9 @@ class _Handler(BaseHTTPRequestHandler):
         more = {"Content-Type": "application/x-amz-json-1.0", "Content-Length": str(len(text)), **headers}
         for name, value in more.items():
             self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(text)
+        with contextlib.suppress(OSError):  # whoever asked may have lost patience
+            self.end_headers()
+            self.wfile.write(text)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
