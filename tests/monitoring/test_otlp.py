@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from probes.config.metrics import METRICS
 from probes.config.monitoring import OtlpOptions
 from probes.errors import ConfigError
+from probes.monitoring import outbox as outbox_module
 from probes.monitoring.base import Fate, Service
 from probes.monitoring.otlp import make_service
+from probes.monitoring.outbox import Outbox
 from probes.monitoring.samples import Sample
+from probes.monitoring.spool import Spool
 from tests.monitoring.otlp_server import KEY, Mode, OtlpServer, Point, otlp_server
 
 TAGS = (("env", "local"), ("region", "eu-west-1"), ("check", "api"), ("version", ""), ("mode", "run"))
@@ -99,6 +103,30 @@ def test_every_answer_has_its_meaning(server: OtlpServer, mode: Mode, fate: Fate
     server.mode = "up"
     assert otlp(server).send(batch(), 2.0).fate is Fate.DELIVERED
     assert server.complaints == []
+
+
+@pytest.mark.parametrize("mode", [401, 429, 500, "cut", "take and cut", "hang"])
+def test_when_it_dies_and_comes_back_it_has_everything(
+    server: OtlpServer, tmp_path: Path, mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "TIMEOUT_S", 0.3 if mode == "hang" else 5.0)
+    now = float(int(time.time())) - 100
+    first, second = (Outbox(otlp(server), Spool(tmp_path), METRICS) for _ in range(2))
+    server.mode = mode
+    first.start()
+    first.add([sample("smoke_test.success", float(n), now + n) for n in range(5)])
+    first.close(time.monotonic() + 5.0)
+    assert first.counts() == {"sent": 0, "spooled": 5, "dropped": 0}
+    assert first.trouble
+    monkeypatch.setattr(outbox_module, "TIMEOUT_S", 5.0)
+    server.mode = "up"
+    second.start()
+    second.add([sample("smoke_test.success", float(n), now + n) for n in range(5, 10)])
+    second.close(time.monotonic() + 5.0)
+    assert second.counts() == {"sent": 10, "spooled": 0, "dropped": 0}
+    assert server.complaints == []
+    assert sorted({(point.at, point.value) for point in server.points}) == [(now + n, n) for n in range(10)]
+    assert len(server.points) == (15 if mode == "take and cut" else 10)  # as the module says
 
 
 def test_nobody_there_is_no_connection(server: OtlpServer) -> None:
