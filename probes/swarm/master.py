@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -16,12 +16,13 @@ from probes.safety.permits import Usage, boot_clock
 from probes.swarm.board import Snapshot
 from probes.swarm.dispatcher import OneUserPerCheckAndWorker
 from probes.swarm.equipment import Equipment
-from probes.swarm.fleet import FLEET_MESSAGE, KEY_VARIABLE, TURN_S
+from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
 from probes.swarm.grants import LedgerGrants
 from probes.swarm.link import MasterLinks
 from probes.swarm.link_session import Received
+from probes.swarm.members import Members
 from probes.swarm.open_port import guard_master
-from probes.swarm.reporting import reporter_of, tell_health
+from probes.swarm.reporting import HEALTH_EVERY_S, reporter_of, tell_health
 from probes.swarm.results import Results
 from probes.swarm.schedule import Schedule
 from probes.swarm.statistics import forget_old
@@ -32,12 +33,6 @@ if TYPE_CHECKING:
     from gevent.pywsgi import WSGIServer
     from locust.env import Environment
     from locust.runners import MasterRunner
-
-LOST_S = 12.0
-"""A worker that was not heard of for so long is lost; what it has under way may still come."""
-
-FORGET_S = 120.0
-"""And after so long forgotten, with what it never acknowledged; should it come back, it joins anew."""
 
 DRAIN_S = 8.0
 """How long a master that ends waits for the verdicts of what is under way, and until they are written."""
@@ -54,19 +49,7 @@ A_DAY_S = 86400.0
 UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 """What comes of a message that is not as it should be."""
 
-REASONS = {"mac": f"it is not signed with our {KEY_VARIABLE}"}
-"""Why a message is not taken, where the word for it does not say it."""
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """What a worker said as it joined."""
-
-    region: str
-    checks: frozenset[str]
-    verified: bool
 
 
 class MasterSession:
@@ -86,10 +69,9 @@ class MasterSession:
         self._ticks = Ticks(self._links.post, self._grants, self.results.not_judged)
         self._schedule = Schedule()
         self._environment: Environment | None = None
-        self._members: dict[str, _Member] = {}
+        self._members = Members(self._links, self._ticks, self._is_ours)
         self._early: deque[Received] = deque(maxlen=EARLY_KEPT)
         guard_master(self._members.__contains__, self._links.reject)
-        self._strangers: set[str] = set()
         self._paused = ""
         self._status_port = status_port
         self._server: WSGIServer | None = None
@@ -116,7 +98,8 @@ class MasterSession:
         ]
         if self._reporter is not None:
             self._reporter.start()
-            self._greenlets.append(gevent.spawn(tell_health, self._reporter, self.snapshot))
+            tell = partial(tell_health, self._reporter, self.snapshot)
+            self._greenlets.append(gevent.spawn(self._for_ever, tell, HEALTH_EVERY_S))
         self.results.history.begin()
         log.info("master of %s, share %s", self._names, self.equipment.options.share)
 
@@ -238,8 +221,7 @@ class MasterSession:
     def _turn(self) -> None:
         """Everything that time brings: nothing here waits for anything."""
         now = boot_clock()
-        self._see_who_is_there(now)
-        self._tell_of_strangers()
+        self._members.look(now, self._runner.clients)
         self._tell_of_pauses()
         for occasion in self._schedule.due(now) if not self._draining else ():
             self._ticks.begin(occasion, now)
@@ -254,29 +236,6 @@ class MasterSession:
         forget_old(runner.stats)
         if runner.worker_count and runner.state not in {"running", "spawning"} and not self._draining:
             runner.start(runner.worker_count * len(self.checks), 100.0)
-
-    def _see_who_is_there(self, now: float) -> None:
-        here = {worker.client for worker in self._ticks.workers}
-        for client, member in self._members.items():
-            node = self._runner.clients.get(client)
-            missing = node is not None and node.state == "missing"  # three of Locust's own heartbeats have not come
-            alive = self._links.last_heard_s(client) < LOST_S and not missing
-            if alive and client not in here:
-                self._ticks.join(client, member.region, member.checks, verified=member.verified)
-            elif not alive and client in here:
-                log.warning("worker %s of region %s is lost", client[:60], member.region)
-                self._ticks.lost(client, now)
-        for client in self._links.sessions:
-            if self._links.last_heard_s(client) > FORGET_S:
-                self._links.forget(client)
-                self._members.pop(client, None)
-
-    def _tell_of_strangers(self) -> None:
-        """Once for each: their number is bounded, see `MOST_NAMED`."""
-        for client in self._links.rejected.keys() - self._strangers:
-            self._strangers.add(client)
-            reasons = ", ".join(REASONS.get(reason, reason) for reason in self._links.rejected[client])
-            log.warning("what %s sends is not taken: %s", client, reasons)
 
     def _tell_of_pauses(self) -> None:
         paused = self._grants.paused()
@@ -325,19 +284,13 @@ class MasterSession:
             case _:
                 log.warning("a worker says what this version does not know")
 
+    def _is_ours(self, region: str, target: str) -> bool:
+        return region in self._regions and target == self.equipment.target
+
     def _join(self, client: str, body: Mapping[str, Any]) -> None:
-        region, target = str(body["region"]), str(body["target"])
-        ours = region in self._regions and (target, str(body["client"])) == (self.equipment.target, client)
-        if not ours:
-            log.warning("a worker of region %r for %r is not ours", region[:40], target[:80])
-            self._members.pop(client, None)
-            self._ticks.lost(client, boot_clock())
+        if not self._members.join(client, body):
             self._links.post(client, "not ours", {"region": self._names, "target": self.equipment.target})
             return
-        member = _Member(region, frozenset(str(name) for name in body["checks"]), body["verified"] is True)
-        self._members[client] = member
-        self._ticks.join(client, region, member.checks, verified=member.verified)
-        log.info("worker %s has joined region %s", client[:60], region)
         early, self._early = self._early, deque(maxlen=EARLY_KEPT)
         for received in early:
             self._hear(received)

@@ -6,9 +6,7 @@ import contextlib
 import os
 import urllib.parse
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NoReturn
-
-import gevent
+from typing import TYPE_CHECKING
 
 from probes.config.monitoring import FILE, Role, chosen, load_integration
 from probes.config.otel import otlp_headers
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
     from probes.monitoring.reporter import Reporter
 
 HEALTH_EVERY_S = 60.0
+"""How often a master tells how it is itself."""
+
 SEVERAL = "_several"
 """The region of a master that has several."""
 
@@ -49,21 +49,19 @@ def reporter_of(
     return Reporter(made, Sampler(settings.env, mode), options.state / "spool" / settings.env, idle)
 
 
-def tell_health(reporter: Reporter, snapshot: Callable[[], Snapshot]) -> NoReturn:
-    """Tell how a master itself is, once a minute."""
-    while True:
-        gevent.sleep(HEALTH_EVERY_S)
-        seen = snapshot()
-        own, used = seen["own_health"], [limit["peak_percent"] for limit in seen["limits"]]
-        values = {
-            "smoke_test.probe.workers": float(len(seen["workers"])),
-            "smoke_test.probe.turn_age": own["turned_s"],
-            "smoke_test.probe.unacknowledged": float(own["unacknowledged"]),
-            "smoke_test.probe.unwritten": float(own["unwritten"]),
-        }
-        if used:
-            values["smoke_test.budget_used"] = max(used)
-        reporter.health(seen["region"] if "," not in seen["region"] else SEVERAL, values)
+def tell_health(reporter: Reporter, snapshot: Callable[[], Snapshot]) -> None:
+    """Tell how a master itself is."""
+    seen = snapshot()
+    own, used = seen["own_health"], [limit["peak_percent"] for limit in seen["limits"]]
+    values = {
+        "smoke_test.probe.workers": float(len(seen["workers"])),
+        "smoke_test.probe.turn_age": own["turned_s"],
+        "smoke_test.probe.unacknowledged": float(own["unacknowledged"]),
+        "smoke_test.probe.unwritten": float(own["unwritten"]),
+    }
+    if used:
+        values["smoke_test.budget_used"] = max(used)
+    reporter.health(seen["region"] if "," not in seen["region"] else SEVERAL, values)
 
 
 def learn_keys(redactor: Redactor, environ: Mapping[str, str]) -> None:

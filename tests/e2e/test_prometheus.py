@@ -44,6 +44,7 @@ def test_a_pushgateway_that_is_down_costs_a_run_nothing_and_the_next_one_is_ther
         assert read_page(get(f"{gone}/metrics"))["smoke_test_success", "api", ""] == 1.0
 
 
+@pytest.mark.slow
 def test_a_pushgateway_that_hangs_is_waited_for_two_seconds_at_most(runner: Runner) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections, and says nothing
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -54,4 +55,4 @@ def test_a_pushgateway_that_hangs_is_waited_for_two_seconds_at_most(runner: Runn
     assert ran.report["sinks"]["prometheus"]["dropped"] > 5
     assert "in time" in ran.report["notes"][0]
     added_s = (ran.wall_s - ran.report["duration_s"]) - (without.wall_s - without.report["duration_s"])
-    assert added_s < 2.0 + 0.7, ran.story()  # the rest is what a busy machine makes of importing the client
+    assert added_s < 2.0 + 1.5, ran.story()  # the rest is what a busy machine makes of importing the client

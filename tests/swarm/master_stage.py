@@ -18,7 +18,7 @@ import locust  # noqa: F401 - first, so that it patches before anything else is 
 
 from probes.options import RunOptions
 from probes.safety.permits import boot_clock
-from probes.swarm import master as master_module
+from probes.swarm import members as members_module
 from probes.swarm.equipment import equip_master
 from probes.swarm.fleet import TURN_S
 from probes.swarm.link import WorkerLink
@@ -81,7 +81,7 @@ class Stage:
 
     def patience(self, seconds: float) -> None:
         """Let the master lose and forget workers so soon."""
-        master_module.LOST_S = master_module.FORGET_S = seconds
+        members_module.LOST_S = members_module.FORGET_S = seconds
 
     def turns(self, count: int) -> None:
         """Let the loop go round."""
