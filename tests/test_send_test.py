@@ -65,15 +65,6 @@ def test_cloudwatch_is_asked_for_it(moto: tuple[str, int]) -> None:
     assert not [key for key in (SECRET, TOKEN) if key in done.stdout + done.stderr]
 
 
-def test_cloudwatch_does_not_let_us_in(moto: tuple[str, int]) -> None:
-    with cloudwatch_server(moto) as server:
-        server.mode = "denied"
-        done = send_test(**server.environment)
-    assert done.returncode == 1
-    assert done.stdout.startswith("cloudwatch: not taken: HTTP 403, AccessDenied: the credentials are not valid")
-    assert "Traceback" not in done.stderr
-
-
 def test_without_a_service_it_says_what_to_do() -> None:
     done = send_test()
     assert done.returncode == 2

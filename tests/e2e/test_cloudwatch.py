@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +53,7 @@ def test_a_run_tells_all_that_it_has_found(runner: Runner, cloudwatch: CloudWatc
     assert not [key for key in (SECRET, TOKEN) if key in ran.stdout + ran.stderr + ran.json_file.read_text()]
 
 
+@pytest.mark.slow
 def test_one_that_hangs_costs_two_seconds_at_most_and_has_everything_after_the_next_run(
     runner: Runner, cloudwatch: CloudWatchServer, tmp_path: Path
 ) -> None:
@@ -59,7 +63,7 @@ def test_one_that_hangs_costs_two_seconds_at_most_and_has_everything_after_the_n
     first = runner.run(*QUICK, state=state, env=cloudwatch.environment)
     without.append(runner.run(*QUICK))
     added = [outside(first) - outside(ran) for ran in without]
-    assert min(added) < 2.0 + 0.7, first.story()  # the rest is what a busy machine makes of importing a client
+    assert min(added) < 2.0 + 1.5, first.story()  # the rest is what a busy machine makes of importing a client
     assert sinks(first)["spooled"] > 30
     assert any(note.startswith("cloudwatch: ") for note in first.report["notes"])
     files = [file for file in state.rglob("*") if file.is_file()]
@@ -73,7 +77,7 @@ def test_one_that_hangs_costs_two_seconds_at_most_and_has_everything_after_the_n
 
 def test_inside_lambda_the_log_has_it_and_stays_readable(runner: Runner) -> None:
     begun = time.time()
-    ran = runner.run(*QUICK, env=LAMBDA)
+    ran = runner.run(*QUICK, env=LAMBDA, prefix=(sys.executable, "-X", "importtime"))
     assert ran.code == 0, ran.story()
     lines = ran.stdout.splitlines()
     documents = [read_line(line) for line in lines if line.startswith("{")]
@@ -86,24 +90,16 @@ def test_inside_lambda_the_log_has_it_and_stays_readable(runner: Runner) -> None
     assert values["smoke_test.duration", "_run"] == pytest.approx(ran.report["duration_s"], abs=0.01)
     assert all(begun - 1 <= document["_aws"]["Timestamp"] / 1000 <= time.time() for document in documents)
     assert sinks(ran)["sent"] > len(values) > 20
+    assert not re.search(r"^import time:.*\| +boto", ran.stderr, re.MULTILINE)
     rest = "\n".join(line for line in lines if not line.startswith("{"))
     assert "_aws" not in rest
     assert f"cloudwatch: sent {sinks(ran)['sent']}, spooled 0, dropped 0" in rest
 
 
-@pytest.mark.parametrize(
-    ("environment", "says"),
-    [
-        ({"HOME": "/nowhere", "AWS_EC2_METADATA_DISABLED": "true"}, "Set one of AWS_ACCESS_KEY_ID, AWS_PROFILE"),
-        ({"AWS_ACCESS_KEY_ID": "AKIA", "AWS_CONFIG_FILE": "/dev/null"}, "cloudwatch: in which region?"),
-        ({"AWS_PROFILE": "mine", "AWS_CONFIG_FILE": "/dev/null"}, "The config profile (mine) could not be found"),
-    ],
-)
-def test_a_wish_that_cannot_be_met_is_said_before_anything_is_sent(
-    runner: Runner, environment: dict[str, str], says: str
-) -> None:
-    ran = runner.run(*QUICK, env={"SMOKEPROBE_MONITORING": "cloudwatch", **environment})
+def test_a_wish_that_cannot_be_met_is_said_before_anything_is_sent(runner: Runner) -> None:
+    environ = {"SMOKEPROBE_MONITORING": "cloudwatch", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_CONFIG_FILE": os.devnull}
+    ran = runner.run(*QUICK, env=environ)
     assert ran.code == 2
-    assert says in ran.stderr
+    assert "cloudwatch: in which region?" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert runner.target.ledger() == []
