@@ -185,8 +185,7 @@ class Api:
 
     def _not_asked(self, problem: BotoCoreError) -> Said:
         self._made = None
-        why = f"it cannot be asked ({type(problem).__name__}): no credentials are where boto3 looks"
-        return Said(Fate.LATER, why, NO_ACCESS_WAIT_S)
+        return Said(Fate.LATER, f"boto3 cannot ask it: {type(problem).__name__}", NO_ACCESS_WAIT_S)
 
     def _client(self, timeout_s: float) -> Any:
         """One for each time-out, made by a session that has read environment and files anew."""

@@ -23,6 +23,9 @@ HEALTH_EVERY_S = 60.0
 SEVERAL = "_several"
 """The region of a master that has several."""
 
+SHORTEST_KEY = 12
+"""What is shorter in a header is a name, which may stand elsewhere too."""
+
 _KEYS = (
     "DD_API_KEY", "DD_APP_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
 )  # fmt: skip
@@ -69,8 +72,8 @@ def learn_keys(redactor: Redactor, environ: Mapping[str, str]) -> None:
     for name in _KEYS:
         redactor.learn(environ.get(name, ""), "monitoring key")
     for value in otlp_headers(environ).values():
-        for form in {value, value.rpartition(" ")[2]}:  # Bearer KEY
-            redactor.learn(form, "monitoring key")
+        if len(value) >= SHORTEST_KEY:
+            redactor.learn(value.rpartition(" ")[2], "monitoring key")  # Bearer KEY
     password = ""
     with contextlib.suppress(ValueError):  # what is no URL is refused, and not shown, where it is to be used
         password = urllib.parse.urlsplit(environ.get("SMOKEPROBE_PUSHGATEWAY_URL", "")).password or ""
