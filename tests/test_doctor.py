@@ -112,9 +112,10 @@ def test_each_monitoring_service_is_named_with_what_keeps_it_from_being_used(
         shown = examined(options)[1].splitlines()
         return {line.split("monitoring ")[1].split()[0]: line for line in shown if "monitoring " in line}
 
-    assert lines()["datadog"].startswith("ok ")
-    assert "has none of SMOKEPROBE_PUSHGATEWAY_URL" in lines()["prometheus"]
-    assert "has none of NEW_RELIC_LICENSE_KEY" in lines()["newrelic"]
-    assert "has none of AWS_ACCESS_KEY_ID, AWS_PROFILE" in lines()["cloudwatch"]
+    found = lines()
+    assert found["datadog"].startswith("ok ")
+    assert "has none of SMOKEPROBE_PUSHGATEWAY_URL" in found["prometheus"]
+    assert "has none of AWS_ACCESS_KEY_ID, AWS_PROFILE" in found["cloudwatch"]
+    assert "has none of NEW_RELIC_LICENSE_KEY" in found["newrelic"]
     monkeypatch.setenv("AWS_PROFILE", "probe")
     assert lines()["cloudwatch"].startswith("ok ")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import SMOKEPROBE
+from tests.monitoring.cloudwatch_server import SECRET, TOKEN, cloudwatch_server, tags_of
 from tests.monitoring.datadog_server import KEY, datadog_server
 from tests.monitoring.newrelic_server import KEY as NEW_RELIC_KEY
 from tests.monitoring.newrelic_server import newrelic_server
@@ -19,7 +20,7 @@ def send_test(*arguments: str, **environ: str) -> subprocess.CompletedProcess[st
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("SMOKE", "DD_", "DATADOG", "NEW_RELIC"))
+        if not name.startswith(("SMOKE", "DD_", "DATADOG", "NEW_RELIC", "AWS_"))
     }
     line = [SMOKEPROBE, "monitoring", "send-test", "--env", "local", *arguments]
     return subprocess.run(
@@ -77,6 +78,18 @@ def test_a_pushgateway_is_asked_for_it_and_keeps_nothing(tmp_path: Path) -> None
         assert done.returncode == 0, done.stdout + done.stderr
         assert "read back" in done.stdout
         assert "smoke_test_test" not in get(f"{url}/metrics")
+
+
+def test_cloudwatch_is_asked_for_it(moto: tuple[str, int]) -> None:
+    with cloudwatch_server(moto) as server:
+        done = send_test(**server.environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert server.complaints == []
+        (datum,) = server.put
+    assert (datum["MetricName"], tags_of(datum)["mode"]) == ("smoke_test.test", "test")
+    assert done.stdout.startswith("cloudwatch: smoke_test.test = ")
+    assert "read back" in done.stdout
+    assert not [key for key in (SECRET, TOKEN) if key in done.stdout + done.stderr]
 
 
 def test_without_a_service_it_says_what_to_do() -> None:

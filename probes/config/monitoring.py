@@ -117,6 +117,10 @@ class PrometheusOptions(ServiceOptions):
     job: Name = "smokeprobe"
 
 
+class OtlpOptions(ServiceOptions):
+    """OTLP over HTTP; OpenTelemetry's own variables say where to."""
+
+
 class Services(Strict):
     """One key a service."""
 
@@ -124,6 +128,7 @@ class Services(Strict):
     newrelic: NewRelicOptions | None = None
     cloudwatch: CloudWatchOptions | None = None
     prometheus: PrometheusOptions | None = None
+    otlp: OtlpOptions | None = None
 
 
 class Integration(Strict):
@@ -143,6 +148,7 @@ CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "newrelic": ("NEW_RELIC_LICENSE_KEY",),
     "cloudwatch": VARIABLES,
     "prometheus": ("SMOKEPROBE_PUSHGATEWAY_URL",),
+    "otlp": ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
 }
 """For each service the environment variables of which one makes it usable."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from probes.monitoring.samples import Sample, Tags, same_second
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
 
 LONGEST_PAST_S = 14 * 86400.0 - 3600.0
 """Two weeks are taken; an hour is left for the way there."""
@@ -47,8 +48,9 @@ RESOLUTION_S = 60
 
 _UNITS: Mapping[Unit, str] = {"second": "Seconds", "millisecond": "Milliseconds", "percent": "Percent"}
 _ADDRESSES = ("AWS_ENDPOINT_URL_CLOUDWATCH", "AWS_ENDPOINT_URL")
-_NOT_LET_IN = frozenset({"IncompleteSignature", "MissingAuthenticationToken", "NotAuthorized", "RequestExpired"})
-"""Codes that come with status 400 and yet speak of the credentials, or of the clock that a signature was made by."""
+_NOT_LET_IN = re.compile(r"Access|Auth|Token|Signature|UnrecognizedClient|OptIn|RequestExpired")
+_TOO_MUCH = re.compile(r"Throttl|LimitExceeded|TooMany")
+"""What is in a code that comes with status 400 and yet does not speak of what was sent."""
 
 
 def make_service(options: CloudWatchOptions, environ: Mapping[str, str]) -> Service:
@@ -146,7 +148,7 @@ class Api:
         logging.getLogger("botocore").setLevel(logging.CRITICAL)  # the outbox says what is wrong, once
         self._options = options
         try:
-            self._region = region or Session().region_name
+            self._region = Session(region_name=region or None).region_name
         except BotoCoreError as problem:  # a profile that is not there, a file that cannot be read
             raise ConfigError(f"cloudwatch: {problem}") from None
         if not self._region:
@@ -166,7 +168,11 @@ class Api:
         from botocore import exceptions as known
 
         try:
-            self._client(timeout_s).put_metric_data(Namespace=self._options.namespace, MetricData=data)
+            client = self._client(timeout_s)
+        except known.BotoCoreError as problem:  # whoever hands out credentials is not there either
+            return self._not_asked(problem)
+        try:
+            client.put_metric_data(Namespace=self._options.namespace, MetricData=data)
         except known.ClientError as problem:
             return self._heard(problem)
         except (known.ConnectTimeoutError, known.ReadTimeoutError):
@@ -174,10 +180,12 @@ class Api:
         except (known.ConnectionError, known.HTTPClientError):
             return Said(Fate.LATER, "no connection, or it was cut off")
         except known.BotoCoreError as problem:
-            self._made = None
-            why = f"it cannot be asked ({type(problem).__name__}): are there credentials, as boto3 looks for them?"
-            return Said(Fate.LATER, why, NO_ACCESS_WAIT_S)
+            return self._not_asked(problem)
         return DELIVERED
+
+    def _not_asked(self, problem: BotoCoreError) -> Said:
+        self._made = None
+        return Said(Fate.LATER, f"boto3 cannot ask it: {type(problem).__name__}", NO_ACCESS_WAIT_S)
 
     def _client(self, timeout_s: float) -> Any:
         """One for each time-out, made by a session that has read environment and files anew."""
@@ -195,15 +203,15 @@ class Api:
     def _heard(self, problem: ClientError) -> Said:
         status, code = problem.response["ResponseMetadata"]["HTTPStatusCode"], problem.response["Error"]["Code"]
         what = f"HTTP {status}, {code[:60]}"
-        if status in {401, 403} or code in _NOT_LET_IN:
+        if status in {401, 403} or _NOT_LET_IN.search(code):
             self._made = None  # whoever renews a file with credentials is heard
             return Said(
-                Fate.LATER, f"{what}: are the credentials valid, and may they cloudwatch:PutMetricData?",
+                Fate.LATER, f"{what}: the credentials are not valid, or not for cloudwatch:PutMetricData",
                 NO_ACCESS_WAIT_S,
             )  # fmt: skip
         if status == 413:
             return Said(Fate.REFUSED, f"{what}: what was sent is too large")
-        if status == 400 and "Throttl" not in code and "LimitExceeded" not in code:
+        if status == 400 and not _TOO_MUCH.search(code):
             return Said(Fate.REFUSED, f"{what}: it cannot read what was sent")
         return Said(Fate.LATER, f"{what}: it takes nothing now")
 

@@ -86,7 +86,7 @@ class Outbox:
             if not self._greenlet.dead:
                 self._greenlet.kill(timeout=FOR_DISK_S / 2)
                 self._say("it did not answer in time")
-        # what was under way may have arrived: a service counts it once
+        # what was under way may have arrived, and comes again all the same
         rest = [*self._in_flight, *self._queue]
         self._queue.clear()
         self._in_flight = ()

@@ -44,6 +44,11 @@ def install(only_kinds: frozenset[str] = frozenset()) -> SmokeSession | WorkerSe
     parsed, _ = get_parser().parse_known_args()
     options = options_from(parsed)
     try:
+        if parsed.otel:
+            raise ConfigError(
+                "Locust's --otel would put headers of its own on each request, and send their URLs away.",
+                hint="SMOKEPROBE_MONITORING=otlp sends our metrics to where OTEL_EXPORTER_OTLP_ENDPOINT says.",
+            )
         files = [file for file in (options.json_file, options.junit_file, options.html_file) if file]
         for file in files:
             refuse_folder(file)

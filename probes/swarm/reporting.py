@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from probes.config.monitoring import FILE, Role, chosen, load_integration
+from probes.config.otel import otlp_headers
 from probes.safety.redact import Redactor
 from probes.swarm.board import Snapshot
 from probes.swarm.equipment import Equipment
@@ -21,6 +22,9 @@ HEALTH_EVERY_S = 60.0
 
 SEVERAL = "_several"
 """The region of a master that has several."""
+
+SHORTEST_KEY = 12
+"""What is shorter in a header is a name, which may stand elsewhere too."""
 
 _KEYS = (
     "DD_API_KEY", "DD_APP_KEY", "NEW_RELIC_LICENSE_KEY", "NEW_RELIC_API_KEY", "NEW_RELIC_PROXY_PASS",
@@ -69,6 +73,9 @@ def learn_keys(redactor: Redactor, environ: Mapping[str, str]) -> None:
     """Let no key of a service be shown."""
     for name in _KEYS:
         redactor.learn(environ.get(name, ""), "monitoring key")
+    for value in otlp_headers(environ).values():
+        if len(value) >= SHORTEST_KEY:
+            redactor.learn(value.rpartition(" ")[2], "monitoring key")  # Bearer KEY
     for name in _URLS:
         password = ""
         with contextlib.suppress(ValueError):  # what is no URL is refused, and not shown, where it is to be used

@@ -1,6 +1,6 @@
 """What monitoring costs: its hooks, for each request and verdict; of services that are up memory and the end of a run.
 
-`python -m tests.bench.monitoring` is the inner half of the first, with `memory` of the second: processes of their own.
+`python -m tests.bench.monitoring hooks`, `… memory` and `… cloudwatch` are inner parts, each a process of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Protocol
 
 import psutil
 
-from probes.config.monitoring import DatadogOptions, Integration, chosen
+from probes.config.monitoring import CloudWatchOptions, DatadogOptions, Integration, chosen
 from probes.model import Outcome, Phases, Step, Verdict
 from probes.monitoring.base import DELIVERED, Fate, Said
 from probes.monitoring.reporter import Reporter, make_services
@@ -39,18 +39,32 @@ VERDICT = Verdict("health", Outcome.PASSED, steps=(STEP,), metrics=MEASURED, tar
 
 
 def measure() -> Sequence[Result]:
-    """The hooks, then of services the memory and the end of a run."""
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.bench.monitoring"], capture_output=True, text=True, timeout=60, check=False
-    )
-    if child.returncode:
-        raise CannotMeasureError(child.stderr.strip().splitlines()[-1])
-    found: dict[str, list[float]] = json.loads(child.stdout)
+    """The hooks, then of services the memory and the end of a run, then what a client of CloudWatch takes."""
+    found = _of_child("hooks")
     how = f"what a run's own hook adds to one {{}}, with {SERVICES} services; medians of {OF_EACH}"
     return [
         *(Result(f"metrics of a {what}", tuple(took), "µs", 20.0, how.format(what)) for what, took in found.items()),
         *_of_service("Datadog", datadog_server),
         *_of_service("New Relic", _newrelic),
+        *_cloudwatch(),
+    ]
+
+
+def _of_child(what: str) -> dict[str, list[float]]:
+    line = [sys.executable, "-m", "tests.bench.monitoring", what]
+    child = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    if child.returncode:
+        raise CannotMeasureError(child.stderr.strip().splitlines()[-1])
+    found: dict[str, list[float]] = json.loads(child.stdout)
+    return found
+
+
+def _cloudwatch() -> Sequence[Result]:
+    seen = [_of_child("cloudwatch") for _ in rounds(7, 30.0)]
+    how = "boto3 imported after Locust, a client made, one batch sent to where nobody listens"
+    return [
+        Result("CloudWatch: its client", tuple(one["s"][0] for one in seen), "s", 0.5, how),
+        Result("CloudWatch: memory", tuple(one["MiB"][0] for one in seen), "MiB", 24.0, f"resident set; {how}"),
     ]
 
 
@@ -116,6 +130,21 @@ class _Nowhere:
         return None
 
 
+def _inner_cloudwatch() -> Mapping[str, list[float]]:
+    import locust  # noqa: F401 - as in a run
+
+    from probes.monitoring.cloudwatch import Api
+
+    os.environ.update(AWS_ACCESS_KEY_ID="k", AWS_SECRET_ACCESS_KEY="s", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    before, begun = psutil.Process().memory_info().rss, time.perf_counter()
+    sample = Sampler("production", "run").test("eu-west-1", 1.0, time.time())
+    said = Api(CloudWatchOptions(), "eu-west-1").send([sample], 1.0)
+    if "no connection" not in said.why:
+        raise CannotMeasureError(said.why)
+    took = time.perf_counter() - begun
+    return {"s": [took], "MiB": [(psutil.Process().memory_info().rss - before) / 2**20]}
+
+
 def _inner() -> Mapping[str, list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         services = [(_Nowhere(), DatadogOptions())] * SERVICES
@@ -152,4 +181,5 @@ def _added_mib() -> float:
 
 
 if __name__ == "__main__":
-    print(_added_mib() if sys.argv[1:] else json.dumps(_inner()))  # noqa: T201 - to the outer half
+    inner: Mapping[str, Callable[[], object]] = {"hooks": _inner, "cloudwatch": _inner_cloudwatch, "memory": _added_mib}[sys.argv[1]]
+    print(json.dumps(inner()))  # noqa: T201 - to the outer half

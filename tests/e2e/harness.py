@@ -130,7 +130,8 @@ class Runner:
 
     def environment(self, **more: str) -> dict[str, str]:
         """A clean environment with the password of the target's accounts."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("SMOKE", "LOCUST", "GITHUB"))}
+        others = ("SMOKE", "LOCUST", "GITHUB", "AWS_", "OTEL_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
         return {**kept, "SMOKE_TEST_PASSWORD": self.target.password, **self.env, **more}
 
     def run(

@@ -6,6 +6,7 @@ series are kept: what comes twice is there twice.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.client
 import json
@@ -27,13 +28,15 @@ from moto.server import ThreadedMotoServer
 KEY_ID = "AKIAINVENTED00000000"
 SECRET = "inventedSecret/0123456789abcdefghijklmnop"
 TOKEN = "inventedSessionToken//////////0123456789"
-REGION = "eu-west-1"
+REGION = "us-east-1"
 
-Error = Literal["denied", "expired", "throttled", "busy", "broken", "too large", "wrong"]
+Error = Literal["denied", "expired", "unknown", "limited", "throttled", "busy", "broken", "too large", "wrong"]
 Mode = Literal["up", "hang", "cut", "take and cut", Error]
 ERRORS: Mapping[str, tuple[int, str]] = {
     "denied": (403, "AccessDenied"),
     "expired": (403, "ExpiredToken"),
+    "unknown": (400, "UnrecognizedClientException"),
+    "limited": (400, "LimitExceededException"),
     "throttled": (400, "Throttling"),
     "busy": (429, "TooManyRequestsException"),
     "broken": (500, "InternalFailure"),
@@ -158,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _look_at(self, body: bytes) -> None:
         wanted = f"Credential={KEY_ID}/{time.strftime('%Y%m%d', time.gmtime())}/{REGION}/monitoring/aws4_request"
         if wanted not in self.headers["Authorization"] or self.headers["X-Amz-Security-Token"] != TOKEN:
-            self.server.complaints.append("not signed as it should be")
+            self.server.complaints.append(f"not signed as it should be: {str(self.headers)[:600]}")
         if SECRET in str(self.headers):
             self.server.complaints.append("the secret key went over the wire")
         plain = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
@@ -182,8 +185,9 @@ class _Handler(BaseHTTPRequestHandler):
         more = {"Content-Type": "application/x-amz-json-1.0", "Content-Length": str(len(text)), **headers}
         for name, value in more.items():
             self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(text)
+        with contextlib.suppress(OSError):  # whoever asked may have lost patience
+            self.end_headers()
+            self.wfile.write(text)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

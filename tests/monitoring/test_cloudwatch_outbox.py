@@ -27,7 +27,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "FLUSH_S", 0.05)
     monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.1)
     monkeypatch.setattr(outbox_module, "LONGEST_PAUSE_S", 0.2)
-    monkeypatch.setattr(outbox_module, "TIMEOUT_S", 0.5)  # nothing is patched here, so that it blocks all greenlets
     monkeypatch.setattr("probes.monitoring.cloudwatch.NO_ACCESS_WAIT_S", 0.2)
 
 
@@ -52,16 +51,19 @@ def until(holds: Callable[[], bool], timeout_s: float = 10.0) -> bool:
 
 @pytest.mark.parametrize("mode", ["denied", "expired", "throttled", "busy", "broken", "cut", "take and cut", "hang"])
 def test_when_it_dies_and_comes_back_it_has_everything(
-    cloudwatch: CloudWatchServer, tmp_path: Path, mode: Mode
+    cloudwatch: CloudWatchServer, tmp_path: Path, mode: Mode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outbox = outbox_to(tmp_path)
     outbox.start()
     outbox.add(samples(5))
     assert until(lambda: outbox.sent == 5)
     cloudwatch.mode = mode
+    if mode == "hang":
+        monkeypatch.setattr(outbox_module, "TIMEOUT_S", 0.3)  # nothing is patched here, so that it blocks all greenlets
     outbox.add(samples(5, 5))
     assert until(lambda: outbox.counts()["spooled"] == 5)
     assert outbox.trouble
+    monkeypatch.setattr(outbox_module, "TIMEOUT_S", 5.0)
     cloudwatch.mode = "up"
     outbox.add(samples(5, 10))
     assert until(lambda: outbox.counts() == {"sent": 15, "spooled": 0, "dropped": 0}), outbox.counts()

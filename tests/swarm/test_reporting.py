@@ -45,6 +45,8 @@ def test_no_key_of_a_service_is_shown() -> None:
     learn_keys(redactor, {"DD_API_KEY": "0a1b2c3d4e5f", "SMOKEPROBE_PUSHGATEWAY_URL": url})
     learn_keys(redactor, {"AWS_SECRET_ACCESS_KEY": "wJalr/invented", "AWS_SESSION_TOKEN": "IQoJ/invented"})
     assert redactor.text("wJalr/invented, IQoJ%2Finvented") == "[redacted: monitoring key], [redacted: monitoring key]"
+    learn_keys(redactor, {"OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=probes,Authorization=Bearer%20key/invented"})
+    assert redactor.text("probes had key/invented") == "probes had [redacted: monitoring key]"
     shown = redactor.text("key 0a1b2c3d4e5f, password p:ssw0rd or p%3Assw0rd")
     assert shown == "key [redacted: monitoring key], password [redacted: monitoring key] or [redacted: monitoring key]"
 

@@ -1,0 +1,159 @@
+"""OTLP: to an OpenTelemetry Collector, or whatever else takes metrics over HTTP as JSON.
+
+Where to, and with which headers, is said by OpenTelemetry's own variables. Each sample goes with its own second, a
+gauge as a gauge, a count as a sum since the second before. A series has one value a second, so that what is sent twice
+is there once wherever a value takes the place of the one before; OTLP itself promises that nowhere.
+
+Locust's own `--otel` is not used: it puts headers of its own on every request to the target, in place of our
+`traceparent`, sends each request's URL away as a span, and waits up to 20 s for a collector that hangs at the end.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import requests
+
+from probes import __version__
+from probes.config.metrics import METRICS, Unit
+from probes.config.monitoring import OtlpOptions
+from probes.config.otel import otlp_headers, otlp_setting, pairs
+from probes.errors import ConfigError
+from probes.monitoring.base import DELIVERED, Fate, Said, Service, keeps_a_secret
+from probes.monitoring.samples import Sample, by_second
+
+LONGEST_PAST_S = 3500.0
+"""A Collector takes any time; what stands behind it often none that is older than an hour."""
+
+NO_ACCESS_WAIT_S = 60.0
+"""How long to leave alone what does not let us in."""
+
+LONGEST_WAIT_S = 600.0
+
+DELTA = 1
+"""Of a sum: since the last one."""
+
+_UNITS: Mapping[Unit, str] = {"second": "s", "millisecond": "ms", "day": "d", "percent": "%"}
+_REFUSED = {400: "it cannot read what was sent", 413: "what was sent is too large"}
+_MESSAGES = {
+    401: "it does not let us in, by what OTEL_EXPORTER_OTLP_HEADERS says",
+    403: "it does not let us in, by what OTEL_EXPORTER_OTLP_HEADERS says",
+    404: "nothing takes metrics there",
+    429: "it asks to be left alone",
+}
+
+
+def make_service(options: OtlpOptions, environ: Mapping[str, str]) -> Service:
+    """As the environment says. Raises ConfigError for another protocol, no URL, or one that would show the headers."""
+    url = environ.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "").strip()
+    url = url or f"{environ['OTEL_EXPORTER_OTLP_ENDPOINT'].strip().rstrip('/')}/v1/metrics"
+    headers = otlp_headers(environ)
+    if otlp_setting(environ, "PROTOCOL") == "grpc":
+        raise ConfigError(
+            "otlp: OTEL_EXPORTER_OTLP_PROTOCOL says grpc, but metrics go over HTTP.",
+            hint="Set OTEL_EXPORTER_OTLP_PROTOCOL=http/json, and a URL such as http://HOST:4318.",
+        )
+    if not _is_url(url):
+        raise ConfigError("otlp: OTEL_EXPORTER_OTLP_ENDPOINT is no URL.", hint="Write https://HOST:4318.")
+    if headers and not keeps_a_secret(url):
+        raise ConfigError("otlp: OTEL_EXPORTER_OTLP_HEADERS go over https only.", hint="Write https://HOST:4318.")
+    resource = {"service.name": "smokeprobe", **pairs(environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))}
+    if name := environ.get("OTEL_SERVICE_NAME", "").strip():
+        resource["service.name"] = name
+    return Otlp(options, url, headers, resource)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+class Otlp:
+    """One request a batch."""
+
+    name = "otlp"
+    longest_past_s = LONGEST_PAST_S
+
+    def __init__(self, options: OtlpOptions, url: str, headers: Mapping[str, str], resource: Mapping[str, str]) -> None:
+        self._options, self._url, self._headers, self._resource = options, url, headers, resource
+
+    def send(self, batch: Sequence[Sample], timeout_s: float) -> Said:
+        """One request."""
+        try:
+            answer = requests.post(
+                self._url, json=self._body(batch), headers={**self._headers}, timeout=timeout_s,
+                auth=lambda request: request,  # or a .netrc would take the place of the header
+                allow_redirects=False,
+            )  # fmt: skip
+        except requests.Timeout:
+            return Said(Fate.LATER, "it does not answer in time")
+        except (requests.RequestException, OSError, ValueError):
+            return Said(Fate.LATER, "no connection, or it was cut off")
+        return _heard(answer)
+
+    def _body(self, batch: Sequence[Sample]) -> Mapping[str, Any]:
+        scope = {"name": "smokeprobe", "version": __version__}
+        metrics = {"scope": scope, "metrics": list(self._metrics(batch))}
+        return {
+            "resourceMetrics": [{"resource": {"attributes": _attributes(self._resource)}, "scopeMetrics": [metrics]}]
+        }
+
+    def _metrics(self, batch: Sequence[Sample]) -> Iterator[Mapping[str, Any]]:
+        named: dict[str, list[Sample]] = {}
+        for sample in by_second(batch):
+            named.setdefault(sample.name, []).append(sample)
+        for name, samples in named.items():
+            points = [self._point(sample) for sample in samples]
+            counts = METRICS[name].kind == "count"
+            data = {"aggregationTemporality": DELTA, "isMonotonic": True} if counts else {}
+            yield {
+                "name": self._options.prefix + name,
+                "description": METRICS[name].text,
+                "unit": _UNITS.get(METRICS[name].unit, "1"),
+                "sum" if counts else "gauge": {**data, "dataPoints": points},
+            }
+
+    def _point(self, sample: Sample) -> Mapping[str, Any]:
+        tags = {**{name: value for name, value in sample.tags if value}, **self._options.tags}
+        at = int(sample.at)
+        point = {"timeUnixNano": _nano(at), "asDouble": sample.value, "attributes": _attributes(tags)}
+        return {**point, "startTimeUnixNano": _nano(at - 1)} if sample.kind == "count" else point
+
+    def read_back(self, sample: Sample, timeout_s: float) -> bool | None:  # noqa: ARG002 - the protocol's
+        """A Collector is asked nothing."""
+        return None
+
+
+def _nano(second: int) -> str:
+    """Numbers of 64 bits are texts in JSON."""
+    return f"{second}000000000"
+
+
+def _attributes(values: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    return [{"key": name, "value": {"stringValue": value}} for name, value in values.items()]
+
+
+def _heard(answer: requests.Response) -> Said:
+    status = answer.status_code
+    if status == 200:
+        return _taken(answer)
+    if status in _REFUSED:
+        return Said(Fate.REFUSED, f"HTTP {status}: {_REFUSED[status]}")
+    asked = answer.headers.get("Retry-After", "")
+    wait_s = min(float(asked), LONGEST_WAIT_S) if asked.isascii() and asked.isdigit() else 0.0
+    wait_s = NO_ACCESS_WAIT_S if status in {401, 403, 404} else wait_s
+    return Said(Fate.LATER, f"HTTP {status}: {_MESSAGES.get(status, 'it takes nothing now')}", wait_s)
+
+
+def _taken(answer: requests.Response) -> Said:
+    """All of it, unless it says otherwise; what it does not take now it never will."""
+    try:
+        refused = int(answer.json().get("partialSuccess", {}).get("rejectedDataPoints", 0))
+    except (ValueError, AttributeError, TypeError):  # not every receiver has something to say
+        refused = 0
+    return Said(Fate.REFUSED, f"it refused {refused} values of a batch") if refused else DELIVERED
