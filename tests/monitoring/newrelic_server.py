@@ -82,6 +82,7 @@ class NewRelicServer(ThreadingHTTPServer):
         self.rejects = self.connections = 0
         self.delayed = 0
         self.held_s: list[float] = []
+        self.told: dict[str, Any] = {}
         self.closing = Event()
         self.lock = Lock()
 
@@ -291,6 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._of_run(query):
             return 409, {}
         self.server.check("agent_settings", {"payload": isinstance(payload[0], dict) and KEY not in str(payload)})
+        self.server.told = payload[0]
         return 200, {"return_value": None}
 
     def _custom_event_data(self, query: dict[str, str], payload: Any) -> Answer:
