@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -38,6 +39,9 @@ COMPRESSED_FROM = 1024
 
 MOST_EVENTS = 30_000
 """So many a minute we ask leave for: far more than ever come."""
+
+_OF_MACHINE = re.compile("path|file|proxy")
+"""Settings that say where something is."""
 
 _WHY = {
     401: "it does not take the key: is NEW_RELIC_LICENSE_KEY a licence key of this region?",
@@ -142,6 +146,12 @@ def _heard(status: int) -> Said:
 
 class Protocol(AgentProtocol):  # type: ignore[misc] # the package has no types
     """The agent's own, which tells nothing of the machine."""
+
+    def send(self, method: str, payload: Any = (), **named: Any) -> Any:
+        """As there."""
+        if method == "agent_settings":
+            payload = ({name: value for name, value in payload[0].items() if not _OF_MACHINE.search(name)},)
+        return super().send(method, payload, **named)
 
     @staticmethod
     def _connect_payload(*arguments: Any) -> tuple[dict[str, Any]]:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.harness import Ran, Runner
 from tests.monitoring.newrelic_server import KEY, Mode, NewRelicServer, newrelic_server
+from tests.waiting import until
 
 QUICK = ("--no-browser", "--check", "api", "--check", "health")
 WAYS = ("newrelic", "newrelic_metrics")
@@ -53,12 +54,12 @@ def test_a_run_tells_all_that_it_has_found(runner: Runner, newrelic: NewRelicSer
 def test_a_collector_that_hangs_is_told_by_the_next_run(
     runner: Runner, newrelic: NewRelicServer, tmp_path: Path, mode: Mode
 ) -> None:
-    alone = runner.run(*QUICK)
     state, newrelic.mode = tmp_path / "state", mode
     first = runner.run(*QUICK, state=state, env=newrelic.environment)
-    assert first.code == alone.code == 0, first.story()
-    added_s = (first.wall_s - first.report["duration_s"]) - (alone.wall_s - alone.report["duration_s"])
-    assert added_s < 2.0 + 1.5, first.story()  # the rest is what a busy machine makes of importing the package
+    assert first.code == 0, first.story()
+    if mode == "hang":  # by the server's clock; the rest is what a busy machine makes of a process
+        assert until(lambda: len(newrelic.held_s) == 2)
+        assert max(newrelic.held_s) < 2.0 + 1.0, first.story()
     for name in WAYS:
         assert first.report["sinks"][name]["spooled"] > 30
         assert first.report["sinks"][name]["sent"] == first.report["sinks"][name]["dropped"] == 0

@@ -6,6 +6,7 @@ no other. As there, nothing that comes twice is known again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -80,6 +81,8 @@ class NewRelicServer(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.rejects = self.connections = 0
         self.delayed = 0
+        self.held_s: list[float] = []
+        self.told: dict[str, Any] = {}
         self.closing = Event()
         self.lock = Lock()
 
@@ -217,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _misbehave(self, mode: str) -> None:
         if mode == "hang":
-            self.server.closing.wait(30)
+            self._hang()
         elif mode == "nonsense":
             self._answer(200, "<html>")
         elif mode == "drip":
@@ -289,6 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._of_run(query):
             return 409, {}
         self.server.check("agent_settings", {"payload": isinstance(payload[0], dict) and KEY not in str(payload)})
+        self.server.told = payload[0]
         return 200, {"return_value": None}
 
     def _custom_event_data(self, query: dict[str, str], payload: Any) -> Answer:
@@ -345,6 +349,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
+
+    def _hang(self) -> None:
+        """Say nothing until whoever asks goes away."""
+        begun = time.monotonic()
+        self.connection.settimeout(30)
+        with contextlib.suppress(OSError):
+            self.connection.recv(1)
+        self.server.held_s.append(time.monotonic() - begun)
 
     def _drip(self) -> None:
         """An answer that never ends, and never is silent for long."""

@@ -108,6 +108,9 @@ def test_nothing_is_told_of_the_machine(server: NewRelicServer, monkeypatch: pyt
     assert told["utilization"] == {
         "metadata_version": 5, "logical_processors": None, "total_ram_mib": None, "hostname": "smokeprobe",
     }  # fmt: skip
+    assert server.told["custom_insights_events.enabled"]
+    assert str(server.authorities) not in str(server.told)
+    assert not {name for name in server.told if "proxy" in name}
 
 
 @WAYS
