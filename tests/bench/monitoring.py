@@ -181,5 +181,5 @@ def _added_mib() -> float:
 
 
 if __name__ == "__main__":
-    inner: Mapping[str, Callable[[], object]] = {"hooks": _inner, "cloudwatch": _inner_cloudwatch, "memory": _added_mib}[sys.argv[1]]
-    print(json.dumps(inner()))  # noqa: T201 - to the outer half
+    parts: Mapping[str, Callable[[], object]] = {"hooks": _inner, "cloudwatch": _inner_cloudwatch, "memory": _added_mib}
+    print(json.dumps(parts[sys.argv[1]]()))  # noqa: T201 - to the outer half
