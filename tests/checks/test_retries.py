@@ -173,9 +173,9 @@ def test_a_slow_answer_may_take_all_the_time(tmp_path: Path) -> None:
 
 def test_when_its_time_is_over_a_check_is_not_tried_again(tmp_path: Path) -> None:
     with RawServer(lambda talk: talk.hang()) as server:
-        verdict = Stage(tmp_path, server.url, timeout_s=0.3).run(PAGE)
+        verdict = Stage(tmp_path, server.url, timeout_s=0.9).run(PAGE)
     assert (verdict.outcome, verdict.attempts) == (Outcome.FAILED, 1)
-    assert reason(verdict).startswith("page (http): no complete answer within 0.3 s")
+    assert reason(verdict).startswith("page (http): no complete answer within 0.9 s")
 
 
 class Cut(list[float]):
