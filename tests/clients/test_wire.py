@@ -133,7 +133,7 @@ def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SLOW: dict[str, tuple[Handler, Layer]] = {
     "silence": (talking("hang"), Layer.HTTP),
-    "headers in drips": (dripping(b"HTTP/1.1", OK.removeprefix(b"HTTP/1.1") * 20, 0.02), Layer.HTTP),
+    "headers in drips": (dripping(b"HTTP/1.1", OK.removeprefix(b"HTTP/1.1") * 20, 0.1), Layer.HTTP),
     "a header without end in drips": (dripping(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 9999, 0.001), Layer.HTTP),
     "endless 100 Continue": (talking("flood", b"HTTP/1.1 100 Continue\r\n\r\n", 10**9), Layer.HTTP),
     "a body in drips": (dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"x" * 9999, 0.001), Layer.BODY),
