@@ -40,7 +40,7 @@ def test_a_run_tells_all_that_it_has_found_and_its_requests_stay_as_they_are(
     assert (collector.complaints, collector.requests) == ([], 1)
     assert sinks(ran)["spooled"] == sinks(ran)["dropped"] == 0
     assert sinks(ran)["sent"] > 30
-    assert collector.values("smoke_test.success", check="api", region="eu-west-1", mode="run") == [1.0]
+    assert collector.values("smoke_test.success", check="api", region="eu-west-1-unverified", mode="run") == [1.0]
     assert collector.values("smoke_test.duration", check="_run") == [pytest.approx(ran.report["duration_s"], abs=0.01)]
     assert KEY not in ran.stdout + ran.stderr + ran.json_file.read_text()
     seen = runner.target.ledger()
