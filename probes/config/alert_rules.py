@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from probes.config.document import Document, read_document
 from probes.config.metrics import METRICS, Unit, of_runs
-from probes.config.mistakes import Mistakes, did_you_mean
+from probes.config.mistakes import Mistakes, did_you_mean, raise_if_any, read_as
 from probes.config.models import Name, Settings, Strict
 from probes.config.units import PositiveDuration, parse_duration, parse_fraction, show_duration, shown
-from probes.errors import ConfigError
 
 FILE = "alert-rules.yaml"
 RESERVED = "smokeprobe"
@@ -244,13 +243,6 @@ def load_rules(path: Path) -> RuleFile:
     if not path.exists():
         return RuleFile({})
     document = read_document(path)
-    mistakes = Mistakes(document)
-    found: Mapping[str, Rule] = {}
-    try:
-        found = Rules.model_validate(document.data).rules
-    except ValidationError as error:
-        mistakes.add(error, Rules)
-    if problems := (*document.problems, *mistakes.lines()):
-        count = "one mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
-        raise ConfigError(f"{path} has {count}:", problems)
-    return RuleFile(found, document)
+    found, problems = read_as(document, Rules)
+    raise_if_any(f"{path} has", problems)
+    return RuleFile(found.rules if found else {}, document)

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from probes.config.document import read_document
 from probes.config.metrics import METRICS, Unit
-from probes.config.mistakes import Mistakes, did_you_mean
+from probes.config.mistakes import did_you_mean, raise_if_any, read_as
 from probes.config.models import NAME, Strict
 from probes.config.units import parse_duration, parse_fraction, shown
-from probes.errors import ConfigError
 
 FOLDER = "dashboards"
 """Where they stand, beside the environments' files."""
@@ -183,14 +182,9 @@ def load_dashboards(folder: Path) -> dict[str, Dashboard]:
         if not NAME.fullmatch(path.stem):
             problems.append(f"{path}: its name is no key: small letters, digits, - and _, at most 40")
             continue
-        document = read_document(path)
-        mistakes = Mistakes(document)
-        try:
-            found[path.stem] = Dashboard.model_validate(document.data)
-        except ValidationError as error:
-            mistakes.add(error, Dashboard)
-        problems += [*document.problems, *mistakes.lines()]
-    if problems:
-        count = "one mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
-        raise ConfigError(f"The dashboards in {folder} have {count}:", tuple(problems))
+        dashboard, mistakes = read_as(read_document(path), Dashboard)
+        if dashboard is not None:
+            found[path.stem] = dashboard
+        problems += mistakes
+    raise_if_any(f"The dashboards in {folder} have", problems)
     return found

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import ValidationError
 
 from probes.config.document import Document, read_document
-from probes.config.mistakes import Mistakes, did_you_mean
+from probes.config.mistakes import Mistakes, did_you_mean, raise_if_any
 from probes.config.models import CheckOptions, Override, Settings, target_problem
 from probes.config.units import shown
 from probes.errors import ConfigError
@@ -118,7 +118,7 @@ def _without_mistakes(document: Document, kinds: Kinds) -> Settings:
         problems += _override_problems(document, number, override)
         laid = [line for line in _build(_overlay(document, number, override), kinds)[1] if line not in found]
         problems += [f"{line} (with {_names((number,))})" for line in laid]
-    _raise_if_any(document, problems)
+    raise_if_any(f"{document.source} has", problems)
     assert settings is not None  # noqa: S101 - _build says what is wrong where there are none
     return settings
 
@@ -129,15 +129,9 @@ def _with_overrides(document: Document, kinds: Kinds, base: Settings, numbers: t
     for number in numbers:
         laid = _overlay(laid, number, base.overrides[number])
     settings, problems = _build(laid, kinds)
-    _raise_if_any(document, [f"{line} (with {_names(numbers)})" for line in problems])
+    raise_if_any(f"{document.source} has", [f"{line} (with {_names(numbers)})" for line in problems])
     assert settings is not None  # noqa: S101 - _build says what is wrong where there are none
     return settings
-
-
-def _raise_if_any(document: Document, problems: list[str]) -> None:
-    if problems:
-        count = "one mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
-        raise ConfigError(f"{document.source} has {count}:", tuple(problems))
 
 
 def _names(numbers: tuple[int, ...]) -> str:

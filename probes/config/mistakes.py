@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from probes.config.document import Document, Loc
 from probes.config.models import SecretSource
+from probes.errors import ConfigError
 
 NO_SECRET_HERE = "a secret is never written here: write { env: VARIABLE } or { file: PATH }"  # noqa: S105 - a message
 _IN_OTHER_WORDS = {
@@ -22,10 +23,31 @@ _IN_OTHER_WORDS = {
 }
 
 
+Model = TypeVar("Model", bound=BaseModel)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean X?` where a known word is near, or nothing."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def raise_if_any(what: str, problems: Sequence[str]) -> None:
+    """Raise ConfigError with the mistakes of `what`, such as `FILE has`, if there are any."""
+    if problems:
+        count = "one mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+        raise ConfigError(f"{what} {count}:", tuple(problems))
+
+
+def read_as(document: Document, model: type[Model]) -> tuple[Model | None, list[str]]:
+    """A whole document as a model, None where it makes none, and all that is wrong with it."""
+    mistakes = Mistakes(document)
+    found: Model | None = None
+    try:
+        found = model.model_validate(document.data)
+    except ValidationError as error:
+        mistakes.add(error, model)
+    return found, [*document.problems, *mistakes.lines()]
 
 
 class Mistakes:

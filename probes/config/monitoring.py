@@ -11,12 +11,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from probes.config.aws import VARIABLES, has_aws_credentials
 from probes.config.document import read_document
 from probes.config.metrics import METRICS
-from probes.config.mistakes import Mistakes, did_you_mean
+from probes.config.mistakes import did_you_mean, raise_if_any, read_as
 from probes.config.models import Name, Strict
 from probes.config.units import shown
 from probes.errors import ConfigError
@@ -157,17 +157,9 @@ def load_integration(path: Path) -> Integration:
     """Read the file; without one no service stands there. Raises ConfigError with every mistake."""
     if not path.exists():
         return Integration()
-    document = read_document(path)
-    mistakes = Mistakes(document)
-    found = Integration()
-    try:
-        found = Integration.model_validate(document.data)
-    except ValidationError as error:
-        mistakes.add(error, Integration)
-    if problems := (*document.problems, *mistakes.lines()):
-        count = "one mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
-        raise ConfigError(f"{path} has {count}:", problems)
-    return found
+    found, problems = read_as(read_document(path), Integration)
+    raise_if_any(f"{path} has", problems)
+    return found or Integration()
 
 
 def chosen(integration: Integration, env: str, role: Role, environ: Mapping[str, str]) -> dict[str, ServiceOptions]:
