@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 from rich.text import Text
@@ -33,6 +34,13 @@ PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 _COLOURS = {"+": "green", "~": "yellow", "-": "red", "@": "cyan"}
 
 
+class Work(Protocol):
+    """What is done with a service's API; the exit code comes back."""
+
+    def __call__(self, described: Described, keeper: Keeper, *, prune: bool) -> int:
+        """Do it."""
+
+
 @dataclass(frozen=True)
 class AsCode:
     """The commands for one service in one environment."""
@@ -46,7 +54,6 @@ class AsCode:
     def render(self, directory: str) -> int:
         """Print the files, or write them. Needs no secret."""
         described = self._described()
-        self._say_notes(described)
         found = files(described)
         if not found:
             self.console.print(f"Nothing is described for {self.service} in {described.env}.", markup=False)
@@ -56,35 +63,35 @@ class AsCode:
                 self.console.print(f"{Path(directory) / name} is written.", markup=False)
             else:
                 if len(found) > 1:
-                    Console(stderr=True, soft_wrap=True, highlight=False).print(f"# {name}", markup=False)
+                    self._say_aside(f"# {name}")
                 self.console.out(text, end="", highlight=False)
         return NOTHING_TO_DO
 
     def plan(self, *, prune: bool) -> int:
         """Show what `apply` would do, and do nothing."""
-        described = self._described()
-        self._say_notes(described)
-        keeper = keeper_of(described, self.environ)
-        return self._asked(lambda: self._show_plan(described, keeper, prune=prune))
+        return self._asked(self._show_plan, prune=prune)
 
     def apply(self, *, prune: bool) -> int:
         """Do it, and look whether all is there."""
-        described = self._described()
-        self._say_notes(described)
-        keeper = keeper_of(described, self.environ)
-        return self._asked(lambda: self._apply(described, keeper, prune=prune))
+        return self._asked(self._apply, prune=prune)
 
     def _described(self) -> Described:
+        """What is described; what of it the service cannot do is said."""
         source = self.options.source
-        return describe(self.service, load_settings(source), source.path.parent, self.environ)
-
-    def _say_notes(self, described: Described) -> None:
+        described = describe(self.service, load_settings(source), source.path.parent, self.environ)
         for note in described.notes:
-            Console(stderr=True, soft_wrap=True, highlight=False).print(f"note: {note}", markup=False)
+            self._say_aside(f"note: {note}")
+        return described
 
-    def _asked(self, work: Callable[[], int]) -> int:
+    def _say_aside(self, text: str) -> None:
+        """Where it is in nobody's way who reads the files from standard output."""
+        Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False)
+
+    def _asked(self, work: Work, *, prune: bool) -> int:
+        described = self._described()
+        keeper = keeper_of(described, self.environ)
         try:
-            return work()
+            return work(described, keeper, prune=prune)
         except ConfigError:
             raise
         except SmokeprobeError as problem:

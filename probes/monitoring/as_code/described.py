@@ -27,6 +27,7 @@ from probes.monitoring.as_code.changes import Keeper
 from probes.monitoring.as_code.mark import Mark
 from probes.monitoring.as_code.monitors import monitors_of
 from probes.monitoring.as_code.wanted import Wanted
+from probes.monitoring.newrelic_hosts import region_of
 
 Service = Evaluator
 
@@ -113,9 +114,8 @@ def keeper_of(described: Described, environ: Mapping[str, str]) -> Keeper:
     if isinstance(options, NewRelicOptions):
         from probes.monitoring.as_code import newrelic_api
 
-        eu = environ.get("NEW_RELIC_LICENSE_KEY", "").strip().startswith("eu")
-        region = options.region or ("eu" if eu else "us")
-        return newrelic_api.make_keeper(mark, region, account_of(environ), environ)
+        eu = region_of(environ.get("NEW_RELIC_LICENSE_KEY", "").strip(), options).startswith("eu")
+        return newrelic_api.make_keeper(mark, "eu" if eu else "us", account_of(environ), environ)
     raise ConfigError(
         "Prometheus has no API for rules: it reads files.",
         hint="smokeprobe monitoring render --service prometheus --directory DIR writes them; then reload it.",

@@ -8,7 +8,6 @@ from typing import cast
 from probes.config.alert_rules import Evaluator, RuleFile
 from probes.config.models import Settings
 from probes.config.monitoring import ServiceOptions
-from probes.errors import ConfigError
 from probes.monitoring.as_code.watch import Monitors, watches
 
 
@@ -16,9 +15,7 @@ def monitors_of(service: Evaluator, rules: RuleFile, settings: Settings, options
     """All that the service shall watch for in the environment of these settings, and what it cannot be told.
 
     `options` are what `monitoring-integration.yaml` says of the service: there metrics have their prefix and tags.
-    Raises ConfigError where a rule does not fit the environment.
+    Raises nothing: whether they fit the environment, `problems_in` has been asked.
     """
-    if problems := rules.problems_in(settings):
-        raise ConfigError(f"The rules do not fit {settings.env}:", tuple(problems))
     module = import_module(f"probes.monitoring.as_code.monitors_{service}")
     return cast("Monitors", module.monitors(watches(rules, settings, service, options.tags), options))
