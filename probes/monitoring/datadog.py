@@ -12,7 +12,7 @@ from typing import Any
 
 from probes.config.monitoring import DatadogOptions
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, Fate, Said, Service, keeps_a_secret
+from probes.monitoring.base import DELIVERED, REFUSALS, Fate, Said, Service, keeps_a_secret, not_taken, seconds_asked
 from probes.monitoring.samples import Sample, by_second
 
 LONGEST_PAST_S = 3500.0
@@ -22,7 +22,6 @@ UNREADABLE_WAIT_S = 60.0
 """How long to leave an API alone that does not take our key."""
 
 _TYPES = {"count": 1, "gauge": 3}
-_REFUSED = {400: "it cannot read what was sent", 413: "what was sent is too large"}
 _MESSAGES = {
     401: "it does not take the key: is DD_API_KEY right?",
     403: "it does not take the key: is DD_API_KEY of this site?",
@@ -36,10 +35,15 @@ def make_service(options: DatadogOptions, environ: Mapping[str, str]) -> Service
         logging.getLogger(logger).setLevel(logging.CRITICAL)  # the outbox says what is wrong, once
     if environ.get("DD_DOGSTATSD_URL") or environ.get("DD_AGENT_HOST"):
         return Agent(options)
-    url = environ.get("DATADOG_HOST", "") or f"https://api.{options.site}"
+    url = api_url(options, environ)
     if not keeps_a_secret(url):
         raise ConfigError("DATADOG_HOST: the key goes over https only.", hint="Write https://HOST.")
     return Api(options, environ["DD_API_KEY"].strip(), url)
+
+
+def api_url(options: DatadogOptions, environ: Mapping[str, str]) -> str:
+    """Where its HTTP API is."""
+    return environ.get("DATADOG_HOST", "") or f"https://api.{options.site}"
 
 
 def _tags(sample: Sample, options: DatadogOptions) -> list[str]:
@@ -149,17 +153,11 @@ class Api:
 
 def _said(text: str) -> Said:
     """What the package says of a status that it raises for: one that is 413 never will be taken."""
-    return Said(Fate.REFUSED, _REFUSED[413]) if " 413" in text else Said(Fate.LATER, text)
+    return Said(Fate.REFUSED, REFUSALS[413]) if " 413" in text else Said(Fate.LATER, text)
 
 
 def _heard(status: int, headers: Mapping[str, str]) -> Said:
     if status == 202:
         return DELIVERED
-    if status in _REFUSED:
-        return Said(Fate.REFUSED, f"HTTP {status}: {_REFUSED[status]}")
-    wait_s = UNREADABLE_WAIT_S if status in {401, 403} else _seconds(headers.get("X-RateLimit-Reset", ""))
-    return Said(Fate.LATER, f"HTTP {status}: {_MESSAGES.get(status, 'it takes nothing now')}", wait_s)
-
-
-def _seconds(text: str) -> float:
-    return min(float(text), 600.0) if text.isascii() and text.isdigit() else 0.0
+    wait_s = UNREADABLE_WAIT_S if status in {401, 403} else seconds_asked(headers.get("X-RateLimit-Reset", ""))
+    return not_taken(status, _MESSAGES, wait_s)

@@ -22,6 +22,7 @@ from typing import Any
 from probes.config.monitoring import NewRelicOptions
 from probes.monitoring.base import DELIVERED, Fate, Said
 from probes.monitoring.newrelic_hosts import Address, hosts_of, region_of
+from probes.monitoring.newrelic_names import EVENTS
 from probes.monitoring.newrelic_wire import (
     APP,
     Client,
@@ -34,15 +35,11 @@ from probes.monitoring.newrelic_wire import (
     settings_of,
 )
 from probes.monitoring.nrql import Asker
+from probes.monitoring.otlp_json import export_of, metrics_of, tagged
 from probes.monitoring.samples import Sample
-
-EVENT = "SmokeTest"
-"""The type of the events."""
 
 _AGAIN = frozenset({401, 409})
 """Answers after which to register anew, and try once more."""
-
-_UNITS = {"": "1", "second": "s", "millisecond": "ms", "day": "d", "percent": "%", "fraction": "1"}
 
 
 def make_service(options: NewRelicOptions, environ: Mapping[str, str]) -> tuple[Events, Metrics]:
@@ -108,7 +105,7 @@ class Events:
     def read_back(self, sample: Sample, timeout_s: float) -> bool | None:
         """Whether a query finds it, within `timeout_s`; None without the variables that it takes to ask."""
         name = self._options.prefix + sample.name
-        return self._asker.has(EVENT, name, sample, timeout_s) if self._asker else None
+        return self._asker.has(EVENTS, name, sample, timeout_s) if self._asker else None
 
 
 class Metrics:
@@ -123,7 +120,8 @@ class Metrics:
 
     def send(self, batch: Sequence[Sample], timeout_s: float) -> Said:
         """One request."""
-        body = json.dumps(_otlp(batch, self._options)).encode()
+        metrics = metrics_of(batch, self._options).values()
+        body = json.dumps(export_of({"name": APP}, {"service.name": APP}, metrics)).encode()
         try:
             answer = post_metrics(self._settings, body, timeout_s)
             rejected = int(json.loads(answer or "{}").get("partialSuccess", {}).get("rejectedDataPoints", 0))
@@ -139,10 +137,6 @@ class Metrics:
         return self._asker.has("Metric", name, sample, timeout_s) if self._asker else None
 
 
-def _attributes(sample: Sample, options: NewRelicOptions) -> dict[str, Any]:
-    return {name: value for name, value in (*sample.tags, *options.tags.items()) if value}
-
-
 def _events(batch: Sequence[Sample], options: NewRelicOptions) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """What belongs together by its tags and its time in one event; the same metric again in another."""
     events: dict[object, tuple[dict[str, Any], dict[str, Any]]] = {}
@@ -150,32 +144,8 @@ def _events(batch: Sequence[Sample], options: NewRelicOptions) -> list[tuple[dic
     for sample in batch:
         at = round(sample.at * 1000)
         same = sample.name, sample.tags, at
-        what = {"type": EVENT, "timestamp": at}
-        _, attributes = events.setdefault((sample.tags, at, seen[same]), (what, _attributes(sample, options)))
+        what = {"type": EVENTS, "timestamp": at}
+        _, attributes = events.setdefault((sample.tags, at, seen[same]), (what, tagged(sample, options)))
         attributes[options.prefix + sample.name] = sample.value
         seen[same] += 1
     return list(events.values())
-
-
-def _otlp(batch: Sequence[Sample], options: NewRelicOptions) -> dict[str, Any]:
-    metrics: dict[str, dict[str, Any]] = {}
-    for sample in batch:
-        counts = sample.kind == "count"
-        form = {"aggregationTemporality": 1, "isMonotonic": True} if counts else {}
-        metric = {"name": options.prefix + sample.name, "unit": _UNITS[sample.unit]}
-        entry = metrics.setdefault(sample.name, {**metric, "sum" if counts else "gauge": {**form, "dataPoints": []}})
-        entry["sum" if counts else "gauge"]["dataPoints"].append(_point(sample, options))
-    scope = {"scope": {"name": APP}, "metrics": list(metrics.values())}
-    return {"resourceMetrics": [{"resource": {"attributes": _pairs({"service.name": APP})}, "scopeMetrics": [scope]}]}
-
-
-def _point(sample: Sample, options: NewRelicOptions) -> dict[str, Any]:
-    at = round(sample.at * 1000)
-    point = {
-        "timeUnixNano": f"{at}000000", "asDouble": sample.value, "attributes": _pairs(_attributes(sample, options)),
-    }  # fmt: skip
-    return {"startTimeUnixNano": f"{at - 1000}000000", **point} if sample.kind == "count" else point
-
-
-def _pairs(attributes: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [{"key": name, "value": {"stringValue": value}} for name, value in attributes.items()]

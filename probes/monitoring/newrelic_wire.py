@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from probes.errors import ConfigError
-from probes.monitoring.base import Fate, Said
+from probes.monitoring.base import Fate, Said, not_taken
 from probes.monitoring.newrelic_hosts import Address
 
 try:
@@ -51,7 +51,6 @@ _WHY = {
     410: "it wants to hear no more of us: ask New Relic why",
     429: "it asks to be left alone",
 }
-_REFUSED = {400: "it cannot read what was sent", 413: "what was sent is too large"}
 
 
 def settings_of(key: str, environ: Mapping[str, str]) -> Any:
@@ -138,10 +137,8 @@ def _why_unheard(problem: object) -> str:
 
 
 def _heard(status: int) -> Said:
-    if status in _REFUSED:
-        return Said(Fate.REFUSED, f"HTTP {status}: {_REFUSED[status]}")
     wait_s = DISMISSED_WAIT_S if status == 410 else UNREADABLE_WAIT_S if status in {401, 403, 407} else 0.0
-    return Said(Fate.LATER, f"HTTP {status}: {_WHY.get(status, 'it takes nothing now')}", wait_s)
+    return not_taken(status, _WHY, wait_s)
 
 
 class Protocol(AgentProtocol):  # type: ignore[misc] # the package has no types

@@ -11,6 +11,7 @@ from typing import Any
 import requests
 
 from probes.errors import ConfigError
+from probes.monitoring.newrelic_names import NERDGRAPH_VARIABLE, nerdgraph_url
 from probes.monitoring.samples import Sample
 
 EVERY_S = 1.0
@@ -34,11 +35,9 @@ class Asker:
         key, account = (environ.get(name, "").strip() for name in ("NEW_RELIC_API_KEY", "NEW_RELIC_ACCOUNT_ID"))
         if not key or not account.isdecimal():
             return None
-        url = environ.get("NEW_RELIC_NERDGRAPH_API_URL", "") or f"https://api.{'eu.' if eu else ''}newrelic.com/graphql"
+        url = nerdgraph_url(environ, eu=eu)
         if urllib.parse.urlsplit(url).scheme != "https":
-            raise ConfigError(
-                "NEW_RELIC_NERDGRAPH_API_URL: the key goes over https only.", hint="Write https://HOST/…."
-            )
+            raise ConfigError(f"{NERDGRAPH_VARIABLE}: the key goes over https only.", hint="Write https://HOST/….")
         return cls(url, int(account), key, environ.get("NEW_RELIC_CA_BUNDLE_PATH", "") or True)
 
     def has(self, table: str, name: str, sample: Sample, timeout_s: float) -> bool | None:

@@ -10,18 +10,18 @@ Locust's own `--otel` is not used: it puts headers of its own on every request t
 
 from __future__ import annotations
 
-import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import requests
 
 from probes import __version__
-from probes.config.metrics import METRICS, Unit
+from probes.config.metrics import METRICS
 from probes.config.monitoring import OtlpOptions
 from probes.config.otel import otlp_headers, otlp_setting, pairs
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, Fate, Said, Service, keeps_a_secret
+from probes.monitoring.base import DELIVERED, Fate, Said, Service, is_url, keeps_a_secret, not_taken, seconds_asked
+from probes.monitoring.otlp_json import export_of, metrics_of
 from probes.monitoring.samples import Sample, by_second
 
 LONGEST_PAST_S = 3500.0
@@ -30,13 +30,6 @@ LONGEST_PAST_S = 3500.0
 NO_ACCESS_WAIT_S = 60.0
 """How long to leave alone what does not let us in."""
 
-LONGEST_WAIT_S = 600.0
-
-DELTA = 1
-"""Of a sum: since the last one."""
-
-_UNITS: Mapping[Unit, str] = {"second": "s", "millisecond": "ms", "day": "d", "percent": "%"}
-_REFUSED = {400: "it cannot read what was sent", 413: "what was sent is too large"}
 _MESSAGES = {
     401: "it does not let us in, by what OTEL_EXPORTER_OTLP_HEADERS says",
     403: "it does not let us in, by what OTEL_EXPORTER_OTLP_HEADERS says",
@@ -55,7 +48,7 @@ def make_service(options: OtlpOptions, environ: Mapping[str, str]) -> Service:
             "otlp: OTEL_EXPORTER_OTLP_PROTOCOL says grpc, but metrics go over HTTP.",
             hint="Set OTEL_EXPORTER_OTLP_PROTOCOL=http/json, and a URL such as http://HOST:4318.",
         )
-    if not _is_url(url):
+    if not is_url(url):
         raise ConfigError("otlp: OTEL_EXPORTER_OTLP_ENDPOINT is no URL.", hint="Write https://HOST:4318.")
     if headers and not keeps_a_secret(url):
         raise ConfigError("otlp: OTEL_EXPORTER_OTLP_HEADERS go over https only.", hint="Write https://HOST:4318.")
@@ -63,14 +56,6 @@ def make_service(options: OtlpOptions, environ: Mapping[str, str]) -> Service:
     if name := environ.get("OTEL_SERVICE_NAME", "").strip():
         resource["service.name"] = name
     return Otlp(options, url, headers, resource)
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urllib.parse.urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 class Otlp:
@@ -97,57 +82,21 @@ class Otlp:
         return _heard(answer)
 
     def _body(self, batch: Sequence[Sample]) -> Mapping[str, Any]:
-        scope = {"name": "smokeprobe", "version": __version__}
-        metrics = {"scope": scope, "metrics": list(self._metrics(batch))}
-        return {
-            "resourceMetrics": [{"resource": {"attributes": _attributes(self._resource)}, "scopeMetrics": [metrics]}]
-        }
-
-    def _metrics(self, batch: Sequence[Sample]) -> Iterator[Mapping[str, Any]]:
-        named: dict[str, list[Sample]] = {}
-        for sample in by_second(batch):
-            named.setdefault(sample.name, []).append(sample)
-        for name, samples in named.items():
-            points = [self._point(sample) for sample in samples]
-            counts = METRICS[name].kind == "count"
-            data = {"aggregationTemporality": DELTA, "isMonotonic": True} if counts else {}
-            yield {
-                "name": self._options.prefix + name,
-                "description": METRICS[name].text,
-                "unit": _UNITS.get(METRICS[name].unit, "1"),
-                "sum" if counts else "gauge": {**data, "dataPoints": points},
-            }
-
-    def _point(self, sample: Sample) -> Mapping[str, Any]:
-        tags = {**{name: value for name, value in sample.tags if value}, **self._options.tags}
-        at = int(sample.at)
-        point = {"timeUnixNano": _nano(at), "asDouble": sample.value, "attributes": _attributes(tags)}
-        return {**point, "startTimeUnixNano": _nano(at - 1)} if sample.kind == "count" else point
+        found = metrics_of(by_second(batch), self._options)
+        metrics = [{**metric, "description": METRICS[name].text} for name, metric in found.items()]
+        return export_of({"name": "smokeprobe", "version": __version__}, self._resource, metrics)
 
     def read_back(self, sample: Sample, timeout_s: float) -> bool | None:  # noqa: ARG002 - the protocol's
         """A Collector is asked nothing."""
         return None
 
 
-def _nano(second: int) -> str:
-    """Numbers of 64 bits are texts in JSON."""
-    return f"{second}000000000"
-
-
-def _attributes(values: Mapping[str, str]) -> list[Mapping[str, Any]]:
-    return [{"key": name, "value": {"stringValue": value}} for name, value in values.items()]
-
-
 def _heard(answer: requests.Response) -> Said:
     status = answer.status_code
     if status == 200:
         return _taken(answer)
-    if status in _REFUSED:
-        return Said(Fate.REFUSED, f"HTTP {status}: {_REFUSED[status]}")
-    asked = answer.headers.get("Retry-After", "")
-    wait_s = min(float(asked), LONGEST_WAIT_S) if asked.isascii() and asked.isdigit() else 0.0
-    wait_s = NO_ACCESS_WAIT_S if status in {401, 403, 404} else wait_s
-    return Said(Fate.LATER, f"HTTP {status}: {_MESSAGES.get(status, 'it takes nothing now')}", wait_s)
+    wait_s = NO_ACCESS_WAIT_S if status in {401, 403, 404} else seconds_asked(answer.headers.get("Retry-After", ""))
+    return not_taken(status, _MESSAGES, wait_s)
 
 
 def _taken(answer: requests.Response) -> Said:

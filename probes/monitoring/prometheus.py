@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from probes.config.metrics import METRICS
 from probes.config.monitoring import PrometheusOptions
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, Fate, Said
+from probes.monitoring.base import DELIVERED, Fate, Said, is_url
 from probes.monitoring.prometheus_names import SAMPLED_AT, known_as
 from probes.monitoring.samples import Sample, Tags, by_second
 
@@ -34,17 +34,9 @@ GROUP = ("env", "region", "check")
 def make_service(options: PrometheusOptions, environ: Mapping[str, str]) -> Pushgateway:
     """The Pushgateway that the environment names. Raises ConfigError where its URL cannot be used."""
     url = environ["SMOKEPROBE_PUSHGATEWAY_URL"].strip()
-    if not _is_url(url):
+    if not is_url(url):
         raise ConfigError("SMOKEPROBE_PUSHGATEWAY_URL is no URL.", hint="Write https://host:9091.")
     return Pushgateway(options, url)
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urllib.parse.urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 class _Family:

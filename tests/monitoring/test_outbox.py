@@ -102,7 +102,7 @@ def test_a_service_that_dies_and_comes_back_has_everything_once(
     server: DatadogServer, tmp_path: Path, mode: Mode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("probes.monitoring.datadog.UNREADABLE_WAIT_S", 0.2)
-    monkeypatch.setattr("probes.monitoring.datadog._seconds", lambda _: 0.2)
+    monkeypatch.setattr("probes.monitoring.datadog.seconds_asked", lambda _: 0.2)
     outbox = outbox_to(server.url, tmp_path)
     outbox.start()
     outbox.add(samples(5))

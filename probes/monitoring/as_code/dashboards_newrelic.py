@@ -10,9 +10,7 @@ from probes.config.metrics import Unit
 from probes.config.monitoring import ServiceOptions
 from probes.monitoring.as_code.board import ROWS_SHOWN, Placed, bands, in_words, placed, reasons, rows, short_name
 from probes.monitoring.as_code.wanted import Wanted
-
-EVENTS = "SmokeTest"
-"""The type of the events that the sink sends: metrics are attributes by their names, and so are tags."""
+from probes.monitoring.newrelic_names import EVENTS
 
 _VISUALIZATIONS = {
     "value": "viz.billboard", "status": "viz.billboard", "series": "viz.line", "top_list": "viz.bar",

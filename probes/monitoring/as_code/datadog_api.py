@@ -15,6 +15,7 @@ from probes.monitoring.as_code.changes import Change, Create, Found, Remove, Upd
 from probes.monitoring.as_code.https import Api
 from probes.monitoring.as_code.mark import Mark
 from probes.monitoring.as_code.wanted import Wanted
+from probes.monitoring.datadog import api_url
 
 PAGE = 100
 MOST_PAGES = 100
@@ -32,9 +33,8 @@ def make_keeper(mark: Mark, options: DatadogOptions, environ: Mapping[str, str])
             hint="An application key needs the scopes dashboards_read, _write, monitors_read and _write.",
         )
     keys = {"DD-API-KEY": environ["DD_API_KEY"].strip(), "DD-APPLICATION-KEY": environ["DD_APP_KEY"].strip()}
-    url = environ.get("DATADOG_HOST", "") or f"https://api.{options.site}"
     who = f"are DD_API_KEY and DD_APP_KEY of {options.site}, and may they read and write dashboards and monitors?"
-    return Keeper(mark, Api("Datadog", url, keys, "DATADOG_HOST", who))
+    return Keeper(mark, Api("Datadog", api_url(options, environ), keys, "DATADOG_HOST", who))
 
 
 class Keeper:

@@ -12,9 +12,7 @@ from probes.config.alert_rules import Condition, Rule
 from probes.config.monitoring import ServiceOptions
 from probes.monitoring.as_code.wanted import Wanted
 from probes.monitoring.as_code.watch import Monitors, Watch, channels, mails, number
-
-EVENTS = "SmokeTest"
-"""The type of the events that the sink sends: metrics are attributes by their names, and so are tags."""
+from probes.monitoring.newrelic_names import EVENTS
 
 LONGEST_WINDOW_S = 6 * 3600
 LONGEST_QUERY = 4096

@@ -15,9 +15,8 @@ from probes.monitoring.as_code.changes import Change, Create, Found, Remove, Upd
 from probes.monitoring.as_code.https import Api, ApiError
 from probes.monitoring.as_code.mark import Mark
 from probes.monitoring.as_code.wanted import Wanted
+from probes.monitoring.newrelic_names import NERDGRAPH_VARIABLE, nerdgraph_url
 
-URLS = {"us": "https://api.newrelic.com/graphql", "eu": "https://api.eu.newrelic.com/graphql"}
-VARIABLE = "NEW_RELIC_NERDGRAPH_API_URL"
 MOST_PAGES = 100
 
 
@@ -30,9 +29,9 @@ def make_keeper(mark: Mark, region: str, account: int, environ: Mapping[str, str
             f"New Relic's dashboards and monitors need {' and '.join(missing)} in the environment.",
             hint="The key is a user's (NRAK-…), not a license key.",
         )
-    url = environ.get(VARIABLE, "") or URLS[region]
+    url = nerdgraph_url(environ, eu=region == "eu")
     who = f"is NEW_RELIC_API_KEY a user's key (NRAK-…), of region {region}, and may it change account {account}?"
-    return Keeper(mark, account, Api("New Relic", url, {"API-Key": key}, VARIABLE, who))
+    return Keeper(mark, account, Api("New Relic", url, {"API-Key": key}, NERDGRAPH_VARIABLE, who))
 
 
 class Keeper:

@@ -15,12 +15,12 @@ import pytest
 from probes.as_code import AsCode
 from probes.config.load import shipped
 from probes.config.metrics import METRICS
-from probes.monitoring import newrelic
-from probes.monitoring.as_code import dashboards_newrelic, monitors_newrelic
 from probes.monitoring.as_code.described import Service
 from probes.monitoring.as_code.nerdgraph import CREATE_DASHBOARD
+from probes.monitoring.newrelic_names import EVENTS
 from probes.options import RunOptions
 from tests.e2e.harness import SMOKEPROBE
+from tests.monitoring.alert_sample import monitor
 from tests.monitoring.as_code.datadog_models import wrong_with
 from tests.monitoring.as_code.golden_files import FOLDER, RENDERED, datadog, text_of
 from tests.monitoring.as_code.nerdgraph_server import ACCOUNT, NerdGraphServer
@@ -89,8 +89,11 @@ def test_nerdgraph_takes_it(env: str, tmp_path: Path) -> None:
         assert len(server.complaints) == 1
 
 
-def test_new_relic_is_asked_for_the_events_that_it_is_sent() -> None:
-    assert dashboards_newrelic.EVENTS == monitors_newrelic.EVENTS == newrelic.EVENT
+def test_new_relic_is_asked_for_the_events_that_it_is_sent(tmp_path: Path) -> None:
+    boards = render("newrelic", "staging", tmp_path / "boards")  # no rule of it is watched for there
+    condition = monitor("newrelic", tmp_path).body["nrql"]["query"]
+    assert set(re.findall(r"FROM (\w+)", json.dumps(boards))) == {EVENTS}
+    assert set(re.findall(r"FROM (\w+)", condition)) == {EVENTS}
 
 
 def test_cfn_lint_finds_nothing(tmp_path: Path) -> None:
