@@ -116,7 +116,7 @@ def _outside(runner: Runner, environ: Mapping[str, str]) -> float:
     ran: Ran = runner.run("--no-browser", "--check", "health", "--check", "api", env=environ)
     if ran.code:
         raise CannotMeasureError(f"a run ended with exit code {ran.code}")
-    return ran.wall_s - float(ran.report["duration_s"])
+    return ran.besides_s
 
 
 class _Nowhere:

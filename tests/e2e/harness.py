@@ -81,6 +81,16 @@ class Ran:
         """The verdicts by their check's name."""
         return {check["name"]: check for check in self.report["checks"]}
 
+    @property
+    def besides_s(self) -> float:
+        """What the process took besides its checks."""
+        return self.wall_s - float(self.report["duration_s"])
+
+    def sink(self, service: str) -> dict[str, int]:
+        """What became of the samples for a monitoring service."""
+        found: dict[str, int] = self.report["sinks"][service]
+        return found
+
     def outcome(self, check: str) -> str:
         """A check's outcome."""
         return str(self.checks[check]["outcome"])

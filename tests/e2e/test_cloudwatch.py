@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Ran, Runner
+from tests.e2e.harness import Runner
 from tests.monitoring.cloudwatch_server import SECRET, TOKEN, CloudWatchServer, cloudwatch_server
 from tests.monitoring.emf import read_line
 
@@ -26,23 +26,12 @@ def cloudwatch(moto: tuple[str, int]) -> Iterator[CloudWatchServer]:
         yield server
 
 
-def outside(ran: Ran) -> float:
-    """What a run takes besides its checks, in seconds."""
-    assert ran.code == 0, ran.story()
-    return ran.wall_s - float(ran.report["duration_s"])
-
-
-def sinks(ran: Ran) -> dict[str, int]:
-    found: dict[str, int] = ran.report["sinks"]["cloudwatch"]
-    return found
-
-
 def test_a_run_tells_all_that_it_has_found(runner: Runner, cloudwatch: CloudWatchServer) -> None:
     ran = runner.run(*QUICK, env=cloudwatch.environment)
     assert ran.code == 0, ran.story()
     assert (cloudwatch.complaints, cloudwatch.requests) == ([], 1)
-    assert sinks(ran)["spooled"] == sinks(ran)["dropped"] == 0
-    assert sinks(ran)["sent"] == sum(len(datum["Values"]) for datum in cloudwatch.put) > 30
+    assert ran.sink("cloudwatch")["spooled"] == ran.sink("cloudwatch")["dropped"] == 0
+    assert ran.sink("cloudwatch")["sent"] == sum(len(datum["Values"]) for datum in cloudwatch.put) > 30
     assert cloudwatch.values("smoke_test.success", check="api", **EVERYWHERE) == [1.0]
     assert cloudwatch.values("smoke_test.success", check="health", **EVERYWHERE) == [1.0]
     assert cloudwatch.values("smoke_test.duration", check="_run") == [pytest.approx(ran.report["duration_s"], abs=0.01)]
@@ -62,15 +51,16 @@ def test_one_that_hangs_costs_two_seconds_at_most_and_has_everything_after_the_n
     without = [runner.run(*QUICK)]
     first = runner.run(*QUICK, state=state, env=cloudwatch.environment)
     without.append(runner.run(*QUICK))
-    added = [outside(first) - outside(ran) for ran in without]
+    assert [ran.code for ran in (first, *without)] == [0, 0, 0], first.story()
+    added = [first.besides_s - ran.besides_s for ran in without]
     assert min(added) < 2.0 + 1.5, first.story()  # the rest is what a busy machine makes of importing a client
-    assert sinks(first)["spooled"] > 30
+    assert first.sink("cloudwatch")["spooled"] > 30
     assert any(note.startswith("cloudwatch: ") for note in first.report["notes"])
     files = [file for file in state.rglob("*") if file.is_file()]
     assert not [file for file in files for key in (SECRET, TOKEN) if key.encode() in file.read_bytes()]
     cloudwatch.mode = "up"
     second = runner.run(*QUICK, state=state, env=cloudwatch.environment)
-    assert sinks(second)["spooled"] == sinks(second)["dropped"] == 0, second.story()
+    assert second.sink("cloudwatch")["spooled"] == second.sink("cloudwatch")["dropped"] == 0, second.story()
     assert cloudwatch.values("smoke_test.success") == [1.0] * 4
     assert cloudwatch.complaints == []
 
@@ -89,11 +79,11 @@ def test_inside_lambda_the_log_has_it_and_stays_readable(runner: Runner) -> None
     assert values["smoke_test.success", "api"] == values["smoke_test.success", "health"] == 1.0
     assert values["smoke_test.duration", "_run"] == pytest.approx(ran.report["duration_s"], abs=0.01)
     assert all(begun - 1 <= document["_aws"]["Timestamp"] / 1000 <= time.time() for document in documents)
-    assert sinks(ran)["sent"] > len(values) > 20
+    assert ran.sink("cloudwatch")["sent"] > len(values) > 20
     assert not re.search(r"^import time:.*\| +boto", ran.stderr, re.MULTILINE)
     rest = "\n".join(line for line in lines if not line.startswith("{"))
     assert "_aws" not in rest
-    assert f"cloudwatch: sent {sinks(ran)['sent']}, spooled 0, dropped 0" in rest
+    assert f"cloudwatch: sent {ran.sink('cloudwatch')['sent']}, spooled 0, dropped 0" in rest
 
 
 def test_a_wish_that_cannot_be_met_is_said_before_anything_is_sent(runner: Runner) -> None:

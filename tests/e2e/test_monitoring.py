@@ -38,17 +38,12 @@ def let_a_second_pass() -> None:
     time.sleep(1.1)
 
 
-def sinks(ran: Ran) -> dict[str, int]:
-    found: dict[str, int] = ran.report["sinks"]["datadog"]
-    return found
-
-
 def test_a_run_tells_all_that_it_has_found(runner: Runner, datadog: DatadogServer, state: Path) -> None:
     ran = run(runner, datadog, state)
     assert ran.code == 0, ran.story()
     assert datadog.complaints == []
-    assert sinks(ran)["spooled"] == sinks(ran)["dropped"] == 0
-    assert sinks(ran)["sent"] >= len(datadog.points) > 20
+    assert ran.sink("datadog")["spooled"] == ran.sink("datadog")["dropped"] == 0
+    assert ran.sink("datadog")["sent"] >= len(datadog.points) > 20
     assert set(datadog.came.values()) == {1}
     everywhere = ("env:local", "region:local", "mode:run")
     assert datadog.values("smoke_test.success", "check:api", *everywhere) == [1.0]
@@ -64,7 +59,7 @@ def test_a_run_tells_all_that_it_has_found(runner: Runner, datadog: DatadogServe
     ]
     assert 0 < datadog.values("smoke_test.budget_used")[0] < 10
     assert datadog.units["smoke_test.api_response"] == "millisecond"
-    assert f"datadog: sent {sinks(ran)['sent']}, spooled 0, dropped 0" in ran.stdout
+    assert f"datadog: sent {ran.sink('datadog')['sent']}, spooled 0, dropped 0" in ran.stdout
     assert KEY not in ran.stdout + ran.stderr + ran.json_file.read_text()
     Draft202012Validator(json.loads((ROOT / "docs" / "run-report.schema.json").read_text())).validate(ran.report)
 
@@ -80,8 +75,8 @@ def test_what_a_service_does_not_take_is_there_after_the_next_run_once(
     first = run(runner, datadog, state)
     assert first.code == 0, first.story()
     assert datadog.requests > 0
-    assert sinks(first)["sent"] == sinks(first)["dropped"] == 0
-    assert sinks(first)["spooled"] > 30
+    assert first.sink("datadog")["sent"] == first.sink("datadog")["dropped"] == 0
+    assert first.sink("datadog")["spooled"] > 30
     assert any(note.startswith("datadog: ") for note in first.report["notes"]), first.story()
     files = list((state / "spool" / "local" / "datadog").glob("*.json"))
     assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * len(files)
@@ -92,8 +87,8 @@ def test_what_a_service_does_not_take_is_there_after_the_next_run_once(
     second = run(runner, datadog, state)
     assert second.code == 0, second.story()
     assert datadog.complaints == []
-    assert sinks(second)["spooled"] == sinks(second)["dropped"] == 0
-    assert sinks(second)["sent"] > sinks(first)["spooled"]
+    assert second.sink("datadog")["spooled"] == second.sink("datadog")["dropped"] == 0
+    assert second.sink("datadog")["sent"] > first.sink("datadog")["spooled"]
     assert not list((state / "spool" / "local" / "datadog").glob("*.json"))
     # of both runs everything, each in its own second
     assert datadog.values("smoke_test.success") == [1.0] * 4
@@ -108,12 +103,12 @@ def test_a_service_that_is_down_from_the_start(runner: Runner, state: Path) -> N
         gone = server
     first = runner.run(*QUICK, state=state, env=gone.environment)
     assert first.code == 0, first.story()
-    assert sinks(first)["spooled"] > 30
+    assert first.sink("datadog")["spooled"] > 30
     assert any("no connection" in note for note in first.report["notes"])
     let_a_second_pass()
     with datadog_server(gone.server_address[1]) as server:
         second = run(runner, server, state)
-        assert sinks(second)["spooled"] == 0, second.story()
+        assert second.sink("datadog")["spooled"] == 0, second.story()
         assert server.values("smoke_test.success") == [1.0] * 4
 
 
@@ -121,19 +116,19 @@ def test_what_it_refuses_for_good_is_dropped_and_said(runner: Runner, datadog: D
     datadog.mode = 400
     ran = run(runner, datadog, state)
     assert ran.code == 0, ran.story()
-    assert sinks(ran)["dropped"] > 30
-    assert sinks(ran)["sent"] == sinks(ran)["spooled"] == 0
+    assert ran.sink("datadog")["dropped"] > 30
+    assert ran.sink("datadog")["sent"] == ran.sink("datadog")["spooled"] == 0
     assert any("HTTP 400" in note for note in ran.report["notes"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["hang", "drip"])
 def test_no_service_holds_up_the_end_of_a_run(runner: Runner, datadog: DatadogServer, state: Path, mode: Mode) -> None:
-    without = min((runner.run(*QUICK) for _ in range(2)), key=lambda ran: ran.wall_s - ran.report["duration_s"])
+    without = min((runner.run(*QUICK) for _ in range(2)), key=lambda ran: ran.besides_s)
     datadog.mode = mode
-    ran = min((run(runner, datadog, state) for _ in range(2)), key=lambda ran: ran.wall_s - ran.report["duration_s"])
+    ran = min((run(runner, datadog, state) for _ in range(2)), key=lambda ran: ran.besides_s)
     assert ran.code == without.code == 0, ran.story()
-    added_s = (ran.wall_s - ran.report["duration_s"]) - (without.wall_s - without.report["duration_s"])
+    added_s = ran.besides_s - without.besides_s
     assert added_s < 2.0 + 1.5, ran.story()  # the rest is what a busy machine makes of importing the client
 
 

@@ -44,7 +44,7 @@ def test_a_run_tells_all_that_it_has_found(runner: Runner, newrelic: NewRelicSer
     tells(newrelic, ran)
     sent = len(newrelic.points)
     assert sent > 30
-    assert {name: ran.report["sinks"][name] for name in WAYS} == {
+    assert {name: ran.sink(name) for name in WAYS} == {
         name: {"sent": sent, "spooled": 0, "dropped": 0} for name in WAYS
     }
     assert f"newrelic: sent {sent}, spooled 0, dropped 0" in ran.stdout
@@ -61,8 +61,8 @@ def test_a_collector_that_hangs_is_told_by_the_next_run(
         assert until(lambda: len(newrelic.held_s) == 2)
         assert max(newrelic.held_s) < 2.0 + 1.0, first.story()
     for name in WAYS:
-        assert first.report["sinks"][name]["spooled"] > 30
-        assert first.report["sinks"][name]["sent"] == first.report["sinks"][name]["dropped"] == 0
+        assert first.sink(name)["spooled"] > 30
+        assert first.sink(name)["sent"] == first.sink(name)["dropped"] == 0
         assert any(note.startswith(f"{name}: it did") for note in first.report["notes"]), first.report["notes"]
         assert all(KEY not in file.read_text() for file in (state / "spool" / "local" / name).glob("*.json"))
 
@@ -71,7 +71,7 @@ def test_a_collector_that_hangs_is_told_by_the_next_run(
     assert second.code == 0, second.story()
     assert newrelic.complaints == []
     for name, values in zip(WAYS, (newrelic.attributes, newrelic.values), strict=True):
-        assert second.report["sinks"][name]["spooled"] == second.report["sinks"][name]["dropped"] == 0
+        assert second.sink(name)["spooled"] == second.sink(name)["dropped"] == 0
         assert values("smoke_test.success", check="api") == [1.0, 1.0]
         durations = [first.report["duration_s"], second.report["duration_s"]]
         assert values("smoke_test.duration", check="_run") == pytest.approx(durations, abs=0.01)

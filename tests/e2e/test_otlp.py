@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import LOCUST, ROOT, Ran, Runner
+from tests.e2e.harness import LOCUST, ROOT, Runner
 from tests.monitoring.otlp_server import KEY, OtlpServer, otlp_server
 
 QUICK = ("--no-browser", "--check", "api", "--check", "health")
@@ -21,25 +21,14 @@ def collector() -> Iterator[OtlpServer]:
         yield server
 
 
-def outside(ran: Ran) -> float:
-    """What a run takes besides its checks, in seconds."""
-    assert ran.code == 0, ran.story()
-    return ran.wall_s - float(ran.report["duration_s"])
-
-
-def sinks(ran: Ran) -> dict[str, int]:
-    found: dict[str, int] = ran.report["sinks"]["otlp"]
-    return found
-
-
 def test_a_run_tells_all_that_it_has_found_and_its_requests_stay_as_they_are(
     runner: Runner, collector: OtlpServer
 ) -> None:
     ran = runner.run(*QUICK, "--region", "eu-west-1", env=collector.environment)
     assert ran.code == 0, ran.story()
     assert (collector.complaints, collector.requests) == ([], 1)
-    assert sinks(ran)["spooled"] == sinks(ran)["dropped"] == 0
-    assert sinks(ran)["sent"] > 30
+    assert ran.sink("otlp")["spooled"] == ran.sink("otlp")["dropped"] == 0
+    assert ran.sink("otlp")["sent"] > 30
     assert collector.values("smoke_test.success", check="api", region="eu-west-1-unverified", mode="run") == [1.0]
     assert collector.values("smoke_test.duration", check="_run") == [pytest.approx(ran.report["duration_s"], abs=0.01)]
     assert KEY not in ran.stdout + ran.stderr + ran.json_file.read_text()
@@ -56,14 +45,15 @@ def test_one_that_hangs_costs_two_seconds_at_most_and_has_everything_after_the_n
     without = [runner.run(*QUICK)]
     first = runner.run(*QUICK, state=state, env=collector.environment)
     without.append(runner.run(*QUICK))
-    added = [outside(first) - outside(ran) for ran in without]
+    assert [ran.code for ran in (first, *without)] == [0, 0, 0], first.story()
+    added = [first.besides_s - ran.besides_s for ran in without]
     assert min(added) < 2.0 + 1.5, first.story()  # the rest is what a busy machine makes of importing a client
-    assert sinks(first)["spooled"] > 30
+    assert first.sink("otlp")["spooled"] > 30
     files = [file for file in state.rglob("*") if file.is_file()]
     assert not [file for file in files if KEY.encode() in file.read_bytes()]
     collector.mode = "up"
     second = runner.run(*QUICK, state=state, env=collector.environment)
-    assert sinks(second)["spooled"] == sinks(second)["dropped"] == 0, second.story()
+    assert second.sink("otlp")["spooled"] == second.sink("otlp")["dropped"] == 0, second.story()
     assert collector.values("smoke_test.success") == [1.0] * 4
     assert collector.complaints == []
 

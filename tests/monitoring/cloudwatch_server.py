@@ -13,17 +13,16 @@ import json
 import logging
 import math
 import os
-import socket
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
 from typing import Any, Literal
 
 from boto3.session import Session
 from moto.server import ThreadedMotoServer
+
+from tests.monitoring.loopback import Loopback, LoopbackHandler, serving
 
 KEY_ID = "AKIAINVENTED00000000"
 SECRET = "inventedSecret/0123456789abcdefghijklmnop"
@@ -47,24 +46,16 @@ UNITS = {"Seconds", "Milliseconds", "Percent", "Count", "None"}
 TWO_WEEKS_S, TWO_HOURS_S = 14 * 86400, 7200
 
 
-class CloudWatchServer(ThreadingHTTPServer):
+class CloudWatchServer(Loopback):
     """Set `mode` to let it misbehave; `put` is every datum that moto took, `complaints` what was wrong with any."""
 
-    daemon_threads = True
-    allow_reuse_address = True
-
     def __init__(self, behind: tuple[str, int], port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(_Handler, port)
         self.behind = behind
         self.mode: Mode = "up"
         self.put: list[dict[str, Any]] = []
         self.complaints: list[str] = []
         self.requests = 0
-        self.closing = Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -125,12 +116,10 @@ def wrong_with(body: Mapping[str, Any]) -> list[str]:
     return found
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     server: CloudWatchServer
-    protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+    def post(self, body: bytes) -> None:
         self.server.requests += 1
         mode = "cut" if self.server.closing.is_set() else self.server.mode  # a line that was kept open ends too
         if mode in ERRORS:
@@ -141,10 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         answer = self._pass_on(body) if mode != "cut" else b""
         if mode in {"cut", "take and cut"}:
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            self.cut()
             return
-        self._answer(200, answer)
+        self._say(200, answer, {})
 
     def _pass_on(self, body: bytes) -> bytes:
         self._look_at(body)
@@ -173,24 +161,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.put += asked["MetricData"]
 
     def _refuse(self, status: int, code: str) -> None:
-        self.send_response(status)
         text = json.dumps({"__type": f"com.amazonaws.cloudwatch.v2010_08_01#{code}", "message": f"{code}, says it"})
-        self._end(text.encode(), {"x-amzn-query-error": f"{code};{'Sender' if status < 500 else 'Receiver'}"})
+        whose = "Sender" if status < 500 else "Receiver"
+        self._say(status, text.encode(), {"x-amzn-query-error": f"{code};{whose}"})
 
-    def _answer(self, status: int, text: bytes) -> None:
-        self.send_response(status)
-        self._end(text, {})
-
-    def _end(self, text: bytes, headers: Mapping[str, str]) -> None:
-        more = {"Content-Type": "application/x-amz-json-1.0", "Content-Length": str(len(text)), **headers}
-        for name, value in more.items():
-            self.send_header(name, value)
+    def _say(self, status: int, text: bytes, headers: Mapping[str, str]) -> None:
         with contextlib.suppress(OSError):  # whoever asked may have lost patience
-            self.end_headers()
-            self.wfile.write(text)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+            self.answer(status, text, {"Content-Type": "application/x-amz-json-1.0", **headers})
 
 
 @contextmanager
@@ -210,12 +187,5 @@ def cloudwatch_server(moto: tuple[str, int], port: int = 0) -> Iterator[CloudWat
     """A door to moto, which has forgotten all it was told, in a thread; gone with the context."""
     reset = urllib.request.Request(f"http://{moto[0]}:{moto[1]}/moto-api/reset", method="POST")
     urllib.request.urlopen(reset, timeout=10).close()  # noqa: S310 - the same
-    with CloudWatchServer(moto, port) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.closing.set()
-            server.shutdown()
-            thread.join()
+    with serving(CloudWatchServer(moto, port)) as server:
+        yield server

@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 import math
 import re
-import socket
 import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
 from typing import Any, Literal
+
+from tests.monitoring.loopback import Loopback, LoopbackHandler, serving
 
 KEY = "0123456789abcdef0123456789abcdef"
 Mode = Literal["up", "hang", "drip", "cut", "take and cut", 400, 403, 413, 429, 500]
@@ -29,25 +28,17 @@ _PAST_S, _FUTURE_S = 3600, 600
 Point = tuple[str, frozenset[str], int]
 
 
-class DatadogServer(ThreadingHTTPServer):
+class DatadogServer(Loopback):
     """Set `mode` to let it misbehave; `points` is what it has, `complaints` what was wrong with what it was sent."""
 
-    daemon_threads = True
-    allow_reuse_address = True
-
     def __init__(self, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(_Handler, port)
         self.mode: Mode = "up"
         self.points: dict[Point, float] = {}
         self.came: Counter[Point] = Counter()
         self.units: dict[str, str] = {}
         self.complaints: list[str] = []
         self.requests = 0
-        self.closing = Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -96,30 +87,27 @@ def _right(point: dict[str, Any]) -> bool:
     return set(point) == {"timestamp", "value"} and recent and isinstance(value, int | float) and math.isfinite(value)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     server: DatadogServer
-    protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+    def post(self, body: bytes) -> None:
         self.server.requests += 1
         mode = self.server.mode
         if mode == "hang":
             self.server.closing.wait(30)
             return
         if mode == "drip":
-            self._drip()
+            self.drip(202)
             return
         if mode == "take and cut":
             self._take(body)
         if mode in {"cut", "take and cut"}:
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            self.cut()
             return
         if mode == "up":
-            self._answer(*self._take(body))
+            self._say(*self._take(body))
         elif isinstance(mode, int):
-            self._answer(mode, ["no"])
+            self._say(mode, ["no"])
 
     def _take(self, body: bytes) -> tuple[int, list[str]]:
         wanted = {"DD-API-KEY": KEY, "Content-Type": "application/json", "Content-Encoding": "deflate"}
@@ -130,39 +118,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.take(json.loads(zlib.decompress(body)))
         return 202, []
 
-    def _answer(self, status: int, errors: list[str]) -> None:
-        text = json.dumps({"errors": errors}).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        if status == 429:
-            self.send_header("X-RateLimit-Reset", "7")
-        self.end_headers()
-        self.wfile.write(text)
-
-    def _drip(self) -> None:
-        """An answer that never ends, and never is silent for long."""
-        self.send_response(202)
-        self.end_headers()
-        while not self.server.closing.wait(0.2):
-            try:
-                self.wfile.write(b" ")
-            except OSError:
-                return
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    def _say(self, status: int, errors: list[str]) -> None:
+        wait = {"X-RateLimit-Reset": "7"} if status == 429 else {}
+        self.answer(status, json.dumps({"errors": errors}).encode(), {"Content-Type": "application/json", **wait})
 
 
 @contextmanager
 def datadog_server(port: int = 0) -> Iterator[DatadogServer]:
     """A server in a thread, gone with the context."""
-    with DatadogServer(port) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.closing.set()
-            server.shutdown()
-            thread.join()
+    with serving(DatadogServer(port)) as server:
+        yield server

@@ -18,12 +18,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Lock
 from typing import Any, Literal
 
 import trustme
+
+from tests.monitoring.loopback import Loopback, LoopbackHandler, serving
 
 KEY = "eu01xx0123456789abcdef0123456789abcdNRAL"
 USER_KEY = "NRAK-0123456789ABCDEF0123456789A"
@@ -54,17 +55,14 @@ class Point:
     is_sum: bool
 
 
-class NewRelicServer(ThreadingHTTPServer):
+class NewRelicServer(Loopback):
     """Set `mode` to let it misbehave, in all it does or only in what `troubled` names.
 
     `events` and `points` are what it has, `complaints` what was wrong with what it was sent.
     """
 
-    daemon_threads = True
-    allow_reuse_address = True
-
     def __init__(self, folder: Path, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(_Handler, port)
         authority = trustme.CA()
         self.authorities = folder / "newrelic-ca.pem"
         authority.cert_pem.write_to_path(str(self.authorities))
@@ -83,7 +81,6 @@ class NewRelicServer(ThreadingHTTPServer):
         self.delayed = 0
         self.held_s: list[float] = []
         self.told: dict[str, Any] = {}
-        self.closing = Event()
         self.lock = Lock()
 
     @property
@@ -195,13 +192,11 @@ def _now_ms() -> int:
 Answer = tuple[int, Any]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     server: NewRelicServer
-    protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # an answer goes in two parts
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+    def post(self, body: bytes) -> None:
         parts = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(parts.query))
         paths = {"/agent_listener/invoke_raw_method": query.get("method", "?"), "/v1/metrics": "metrics"}
@@ -214,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
             with self.server.lock:
                 answer = self._answer_to(name, query, body)
         if mode == "up" or isinstance(mode, int):
-            self._answer(*answer)
+            self._say(*answer)
         else:
             self._misbehave(mode)
 
@@ -222,9 +217,9 @@ class _Handler(BaseHTTPRequestHandler):
         if mode == "hang":
             self._hang()
         elif mode == "nonsense":
-            self._answer(200, "<html>")
+            self._say(200, "<html>")
         elif mode == "drip":
-            self._drip()
+            self.drip(200)
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
 
@@ -342,13 +337,9 @@ class _Handler(BaseHTTPRequestHandler):
         latest = found[-1] if found and self.server.delayed < 0 else None
         return 200, {"data": {"actor": {"account": {"nrql": {"results": [{"value": latest}]}}}}}
 
-    def _answer(self, status: int, said: Any) -> None:
+    def _say(self, status: int, said: Any) -> None:
         text = b"" if said is None else said.encode() if isinstance(said, str) else json.dumps(said).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+        self.answer(status, text, {"Content-Type": "application/json"})
 
     def _hang(self) -> None:
         """Say nothing until whoever asks goes away."""
@@ -358,29 +349,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.recv(1)
         self.server.held_s.append(time.monotonic() - begun)
 
-    def _drip(self) -> None:
-        """An answer that never ends, and never is silent for long."""
-        self.send_response(200)
-        self.end_headers()
-        while not self.server.closing.wait(0.2):
-            try:
-                self.wfile.write(b" ")
-            except OSError:
-                return
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
 
 @contextmanager
 def newrelic_server(folder: Path, port: int = 0) -> Iterator[NewRelicServer]:
     """A server in a thread, gone with the context; `folder` is where its authority lies."""
-    with NewRelicServer(folder, port) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.closing.set()
-            server.shutdown()
-            thread.join()
+    with serving(NewRelicServer(folder, port)) as server:
+        yield server

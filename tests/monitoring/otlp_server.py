@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
 from typing import Literal
 
 from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA, Metric
+
+from tests.monitoring.loopback import Loopback, LoopbackHandler, serving
 
 KEY = "inventedKey/0123456789"
 UNITS = {"s", "ms", "d", "%", "1"}
@@ -35,24 +34,16 @@ class Point:
     since: int
 
 
-class OtlpServer(ThreadingHTTPServer):
+class OtlpServer(Loopback):
     """Set `mode` to let it misbehave; `points` is what it has, `complaints` what was wrong with what it was sent."""
 
-    daemon_threads = True
-    allow_reuse_address = True
-
     def __init__(self, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(_Handler, port)
         self.mode: Mode = "up"
         self.points: list[Point] = []
         self.resource: dict[str, str] = {}
         self.complaints: list[str] = []
         self.requests = 0
-        self.closing = Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -111,11 +102,11 @@ def _tags(attributes: Iterable[KeyValue]) -> dict[str, str]:
     return {one.key: one.value.string_value for one in attributes}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     server: OtlpServer
+    protocol_version = "HTTP/1.0"
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+    def post(self, body: bytes) -> None:
         self.server.requests += 1
         mode = self.server.mode
         if mode == "hang":
@@ -128,34 +119,18 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.complaints.append(f"{self.path}, {wrong}")
             self.server.take(body)
         if mode in {"cut", "take and cut"}:
-            self.connection.shutdown(socket.SHUT_RDWR)
+            self.cut()
             return
         partly: dict[str, object] = {"partialSuccess": {"rejectedDataPoints": "2", "errorMessage": "too old"}}
-        self._answer(mode if isinstance(mode, int) else 200, partly if mode == "in part" else {})
+        self._say(mode if isinstance(mode, int) else 200, partly if mode == "in part" else {})
 
-    def _answer(self, status: int, said: dict[str, object]) -> None:
-        text = json.dumps(said).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        if status in {429, 503}:
-            self.send_header("Retry-After", "7")
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    def _say(self, status: int, said: dict[str, object]) -> None:
+        wait = {"Retry-After": "7"} if status in {429, 503} else {}
+        self.answer(status, json.dumps(said).encode(), {"Content-Type": "application/json", **wait})
 
 
 @contextmanager
 def otlp_server(port: int = 0) -> Iterator[OtlpServer]:
     """A receiver in a thread, gone with the context."""
-    with OtlpServer(port) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.closing.set()
-            server.shutdown()
-            thread.join()
+    with serving(OtlpServer(port)) as server:
+        yield server

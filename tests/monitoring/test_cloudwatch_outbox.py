@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import gevent
 import pytest
 
 from probes.config.metrics import METRICS
@@ -18,15 +16,14 @@ from probes.monitoring.outbox import Outbox
 from probes.monitoring.samples import Sample
 from probes.monitoring.spool import Spool
 from tests.monitoring.cloudwatch_server import CloudWatchServer, Mode, cloudwatch_server
+from tests.monitoring.outbox_help import make_impatient, until
 
 TAGS = (("env", "local"), ("check", "api"))
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "FLUSH_S", 0.05)
-    monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.1)
-    monkeypatch.setattr(outbox_module, "LONGEST_PAUSE_S", 0.2)
+    make_impatient(monkeypatch, flush_s=0.05, pause_s=0.1)
     monkeypatch.setattr("probes.monitoring.cloudwatch.NO_ACCESS_WAIT_S", 0.2)
 
 
@@ -40,15 +37,6 @@ def samples(count: int, first: int = 0) -> list[Sample]:
     return [Sample("smoke_test.success", float(first + n), "gauge", "", TAGS, now + first + n) for n in range(count)]
 
 
-def until(holds: Callable[[], bool], timeout_s: float = 10.0) -> bool:
-    ends = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > ends:
-            return False
-        gevent.sleep(0.01)
-    return True
-
-
 @pytest.mark.parametrize("mode", ["denied", "expired", "throttled", "busy", "broken", "cut", "take and cut", "hang"])
 def test_when_it_dies_and_comes_back_it_has_everything(
     cloudwatch: CloudWatchServer, tmp_path: Path, mode: Mode, monkeypatch: pytest.MonkeyPatch
@@ -56,17 +44,17 @@ def test_when_it_dies_and_comes_back_it_has_everything(
     outbox = outbox_to(tmp_path)
     outbox.start()
     outbox.add(samples(5))
-    assert until(lambda: outbox.sent == 5)
+    assert until(lambda: outbox.sent == 5, 10.0)
     cloudwatch.mode = mode
     if mode == "hang":
         monkeypatch.setattr(outbox_module, "TIMEOUT_S", 0.3)  # nothing is patched here, so that it blocks all greenlets
     outbox.add(samples(5, 5))
-    assert until(lambda: outbox.counts()["spooled"] == 5)
+    assert until(lambda: outbox.counts()["spooled"] == 5, 10.0)
     assert outbox.trouble
     monkeypatch.setattr(outbox_module, "TIMEOUT_S", 5.0)
     cloudwatch.mode = "up"
     outbox.add(samples(5, 10))
-    assert until(lambda: outbox.counts() == {"sent": 15, "spooled": 0, "dropped": 0}), outbox.counts()
+    assert until(lambda: outbox.counts() == {"sent": 15, "spooled": 0, "dropped": 0}, 10.0), outbox.counts()
     assert outbox.trouble == ""
     assert cloudwatch.complaints == []
     came = cloudwatch.values("smoke_test.success")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import gevent
 import pytest
 
 from probes.config.metrics import METRICS
@@ -18,6 +17,7 @@ from probes.monitoring.outbox import Outbox
 from probes.monitoring.samples import Sample
 from probes.monitoring.spool import Spool
 from tests.monitoring.newrelic_server import Mode, NewRelicServer, newrelic_server
+from tests.monitoring.outbox_help import make_impatient, until
 
 TAGS = (("env", "local"), ("check", "api"))
 DATA = ("custom_event_data", "metrics")
@@ -25,9 +25,7 @@ DATA = ("custom_event_data", "metrics")
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "FLUSH_S", 0.02)
-    monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(outbox_module, "LONGEST_PAUSE_S", 0.1)
+    make_impatient(monkeypatch, flush_s=0.02, pause_s=0.05)
     monkeypatch.setattr(outbox_module, "TIMEOUT_S", 0.2)  # nothing is patched here, so that it blocks all greenlets
     monkeypatch.setattr(newrelic_wire, "UNREADABLE_WAIT_S", 0.1)
     monkeypatch.setattr(newrelic_wire, "DISMISSED_WAIT_S", 0.1)
@@ -54,15 +52,6 @@ def told(outboxes: list[Outbox], first: int) -> None:
         outbox.add(
             [Sample("smoke_test.success", float(n), "gauge", "", TAGS, now + n) for n in range(first, first + 3)]
         )
-
-
-def until(holds: Callable[[], bool], timeout_s: float = 5.0) -> bool:
-    ends = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > ends:
-            return False
-        gevent.sleep(0.01)
-    return True
 
 
 def all_have(outboxes: list[Outbox], **counts: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import gevent
@@ -17,15 +17,14 @@ from probes.monitoring.outbox import Outbox
 from probes.monitoring.samples import Sample
 from probes.monitoring.spool import Spool
 from tests.monitoring.datadog_server import KEY, DatadogServer, Mode, datadog_server
+from tests.monitoring.outbox_help import make_impatient, until
 
 TAGS = (("env", "local"), ("check", "api"))
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "FLUSH_S", 0.05)
-    monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.1)
-    monkeypatch.setattr(outbox_module, "LONGEST_PAUSE_S", 0.2)
+    make_impatient(monkeypatch, flush_s=0.05, pause_s=0.1)
     monkeypatch.setattr(outbox_module, "TIMEOUT_S", 0.3)  # nothing is patched here, so that it blocks all greenlets
 
 
@@ -44,15 +43,6 @@ def samples(count: int, first: int = 0, name: str = "smoke_test.success") -> lis
     """Each in a second of its own, and lately."""
     now = float(int(time.time())) - 1000
     return [Sample(name, float(first + n), "gauge", "", TAGS, now + first + n) for n in range(count)]
-
-
-def until(holds: Callable[[], bool], timeout_s: float = 5.0) -> bool:
-    ends = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > ends:
-            return False
-        gevent.sleep(0.01)
-    return True
 
 
 def closed(outbox: Outbox) -> dict[str, int]:

@@ -14,8 +14,9 @@ from probes.errors import ConfigError
 from probes.monitoring.as_code import https
 from tests.e2e.harness import SMOKEPROBE
 from tests.monitoring.as_code.datadog_code_server import API_KEY, APP_KEY, DatadogCodeServer
-from tests.monitoring.as_code.loopback import Mode, serving
+from tests.monitoring.as_code.loopback import Mode
 from tests.monitoring.as_code.terminal import Desk, production
+from tests.monitoring.loopback import serving
 
 FOREIGN = {"title": "Of another team", "description": "managed-by:terraform", "layout_type": "ordered", "widgets": []}
 OURS = "Ours.\n\nmanaged-by:smokeprobe env:production service:shop key:shop"

@@ -10,9 +10,10 @@ import pytest
 
 from probes.errors import ConfigError
 from probes.monitoring.as_code import https
-from tests.monitoring.as_code.loopback import Mode, serving
+from tests.monitoring.as_code.loopback import Mode
 from tests.monitoring.as_code.nerdgraph_server import ACCOUNT, KEY, NerdGraphServer
 from tests.monitoring.as_code.terminal import Desk, production
+from tests.monitoring.loopback import serving
 
 POLICY = "smokeprobe production (managed-by:smokeprobe env:production service:shop)"
 
