@@ -216,10 +216,14 @@ class SmokeSession:
             return "ui"
         return "run" if self.once else "continuous"
 
+    @property
+    def _ends_by_itself(self) -> bool:
+        """Whether this is one run, which nothing follows."""
+        return self.once and not self.stay
+
     def _nothing_under_way(self) -> bool:
         """Whether sending counts into no check's time. A run that ends by itself sends at its end."""
-        waits = self.once and not self.stay
-        return not waits and (self._conductor is None or not self._conductor.under_way)
+        return not self._ends_by_itself and (self._conductor is None or not self._conductor.under_way)
 
     def _on_request(self, request_type: str, context: Mapping[str, Any], **_: Any) -> None:
         """Listener's work at each of Locust's requests, which are our steps."""
@@ -312,7 +316,7 @@ class SmokeSession:
     def _tick(self) -> None:
         while True:
             self._progress.tick()
-            if self.stay and self._browser is not None and self._browser.idle_s > IDLE_S:
+            if not self._ends_by_itself and self._browser is not None and self._browser.idle_s > IDLE_S:
                 self._browser.close()
             gevent.sleep(TICK_S)
 

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from probes.standin.process import StandIn
@@ -160,6 +161,24 @@ def test_the_health_checks_alone(target: StandIn, runner: Runner, tmp_path: Path
 
     assert ended == 0, report
     assert {entry["path"] for entry in target.ledger()} == {"/health", "/api/v1/health", "/api/v1/status"}
+
+
+@pytest.mark.slow
+def test_a_browser_is_gone_when_its_next_use_is_far_away(target: StandIn, runner: Runner, tmp_path: Path) -> None:
+    roomy = {"limits": {"api": {"allows": "6000 per 60s"}}}
+    config = write_config(tmp_path / "page.yaml", roomy, {"checks": {"homepage": {"every": "75s"}}})
+    line = locust(runner, tmp_path, "--smoke-config", str(config), "--check", "homepage", once=False)
+    process = subprocess.Popen(line, env=runner.environment(), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    family = psutil.Process(process.pid)
+    try:
+        seen = until(lambda: any(entry["path"] == "/" for entry in target.ledger()))
+        there = bool(family.children(recursive=True))
+        gone = until(lambda: not family.children(recursive=True), 45)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=15)
+    finally:
+        process.kill()
+    assert (seen, there, gone, process.returncode) == (True, True, True, 143), said
 
 
 def test_continuous_runs_keep_to_the_ceiling(target: StandIn, runner: Runner, tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ class Fleet:
     port: int = field(default_factory=free_port)
     status_port: int = field(default_factory=free_port)
     members: list[Member] = field(default_factory=list)
+    browser: bool = False
+    """Whether what needs a browser is left in."""
 
     def master(self, *arguments: str, env: Mapping[str, str] | None = None, new: bool = False) -> Member:
         """Start the master, or start it again: it keeps its state directory. A `new` one has no ledger yet."""
@@ -94,7 +96,8 @@ class Fleet:
         prefix: tuple[str, ...] = (),
     ) -> Member:
         line = [*prefix, SMOKEPROBE, command, "--config", str(self.config), "--target-url", self.target.url]
-        line += ["--port", str(self.port), "--state-dir", str(self.folder / name), "--no-browser", *arguments]
+        line += ["--port", str(self.port), "--state-dir", str(self.folder / name), *arguments]
+        line += [] if self.browser else ["--no-browser"]
         log = self.folder / f"{name}-{len(self.members)}.log"
         environment = Runner(self.target, self.folder, self.config).environment(**{**self.env, **(env or {})})
         with log.open("wb") as file:

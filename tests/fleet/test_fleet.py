@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from probes.standin.process import StandIn
@@ -70,6 +71,19 @@ def test_no_tick_runs_twice_and_the_ceiling_holds_with_many_workers(fleet: Fleet
     for name, allowed in (("enhance", 100), ("test", 100), ("api", 600)):
         peak = busiest([entry for entry in ledger if name in entry["limits"]], 5.0)
         assert peak * 10 < allowed
+
+
+def test_a_workers_browser_is_gone_when_its_next_use_is_far_away(target: StandIn, tmp_path: Path) -> None:
+    page = {"checks": {"homepage": {"enabled": True, "every": "75s"}}}
+    with fleet_of(target, tmp_path, page) as fleet:
+        fleet.browser = True
+        fleet.master()
+        worker = fleet.worker("w1")
+        family = psutil.Process(worker.process.pid)
+        assert until(lambda: judged(fleet, "homepage"), 100), fleet.story()  # its first turn may be an interval away
+        assert family.children(recursive=True)
+        assert until(lambda: not family.children(recursive=True), 45), fleet.story()
+        assert until(lambda: judged(fleet, "health", "api")), fleet.story()
 
 
 def test_without_a_worker_there_is_no_data_and_not_silence(fleet: Fleet) -> None:
