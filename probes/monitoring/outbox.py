@@ -34,6 +34,9 @@ TIMEOUT_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 60.0
 """How long a service is left alone that did not take a batch; doubled each time."""
 
+LONGEST_AHEAD_S = 540.0
+"""How far ahead of the clock a sample from the spool may be: Datadog, the strictest, takes ten minutes."""
+
 FOR_DISK_S = 0.3
 """How much of the time for closing is kept for the disk."""
 
@@ -128,11 +131,12 @@ class Outbox:
                 fresh = [sample for sample in samples or () if self._takes_still(sample)]
                 if fresh and not self._delivered(fresh):
                     return
-                self.dropped += batch.count - len(fresh)
+                self.dropped += (batch.count if samples is None else len(samples)) - len(fresh)
                 batch.remove()
 
     def _takes_still(self, sample: Sample) -> bool:
-        return time.time() - sample.at < self.service.longest_past_s
+        """Whether a sample, maybe of another version's process or another clock's time, still is one for the service."""
+        return sample.name in self._wants and -LONGEST_AHEAD_S < time.time() - sample.at < self.service.longest_past_s
 
     def _delivered(self, batch: Sequence[Sample]) -> bool:
         """Whether the service is done with a batch: it has taken it, or never will."""

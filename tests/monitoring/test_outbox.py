@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Container, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
@@ -143,6 +146,37 @@ def test_a_broken_file_in_the_spool_is_counted_and_in_nobodys_way(server: Datado
     outbox = outbox_to(server.url, tmp_path)
     outbox.start()
     assert closed(outbox) == {"sent": 2, "spooled": 0, "dropped": 7}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"name": "smoke_test.gone"},  # another version's
+        {"at": 4e9},  # written while the clock was wrong
+        {"at": 1e300},
+        {"value": math.inf},
+    ],
+)
+def test_what_no_service_could_take_is_dropped_and_holds_up_nothing(
+    server: DatadogServer, tmp_path: Path, spoil: dict[str, Any]
+) -> None:
+    spool = Spool(tmp_path)
+    spool.write([replace(sample, **spoil) for sample in samples(3)])
+    spool.write(samples(2))
+    outbox = outbox_to(server.url, tmp_path)
+    outbox.start()
+    assert closed(outbox) == {"sent": 2, "spooled": 0, "dropped": 3}
+    assert (server.complaints, outbox.trouble) == ([], "")
+
+
+def test_what_a_file_holds_counts_and_not_what_its_name_says(server: DatadogServer, tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.write(samples(2))
+    (batch,) = spool.batches()
+    batch.path.rename(tmp_path / "1-1-1-100.json")
+    outbox = outbox_to(server.url, tmp_path)
+    outbox.start()
+    assert closed(outbox) == {"sent": 2, "spooled": 0, "dropped": 0}
 
 
 def test_memory_is_bounded_and_what_goes_is_counted(
