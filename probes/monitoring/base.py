@@ -37,6 +37,13 @@ LONGEST_WAIT_S = 600.0
 """However long a service asks to be left alone, it is asked again after so many seconds."""
 
 
+MOST_READ = 65_536
+"""Bytes of an answer. One without end would leave no other greenlet a turn, and so no time-out either."""
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Hosts that are this machine: what goes there can be read by nobody on the way."""
+
+
 def not_taken(status: int, whys: Mapping[int, str], wait_s: float) -> Said:
     """What an HTTP status says that is none of success; `whys` has what a service means by which."""
     if status in REFUSALS:
@@ -82,5 +89,5 @@ def keeps_a_secret(url: str) -> bool:
         parts = urllib.parse.urlsplit(url)
     except ValueError:
         return False
-    loopback = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    loopback = parts.scheme == "http" and parts.hostname in LOOPBACK
     return loopback or (parts.scheme == "https" and bool(parts.hostname))

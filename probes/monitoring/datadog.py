@@ -12,7 +12,7 @@ from typing import Any
 
 from probes.config.monitoring import DatadogOptions
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, REFUSALS, Fate, Said, Service, keeps_a_secret, not_taken, seconds_asked
+from probes.monitoring.base import DELIVERED, Fate, Said, Service, keeps_a_secret, not_taken, seconds_asked
 from probes.monitoring.samples import Sample, by_second
 
 LONGEST_PAST_S = 3500.0
@@ -104,26 +104,18 @@ class Api:
     def send(self, batch: Sequence[Sample], timeout_s: float) -> Said:
         """One request."""
         import datadog
-        from datadog.api.api_client import APIClient
-        from datadog.api.exceptions import ClientError, DatadogException, HttpTimeout
+
+        from probes.monitoring.datadog_wire import Client
+        from probes.monitoring.http_post import UnansweredError
 
         datadog.initialize(
             api_key=self._key, api_host=self.url, host_name="smokeprobe", mute=False, return_raw_response=True,
-            timeout=timeout_s, max_retries=0,
+            timeout=timeout_s,
         )  # fmt: skip
         try:
-            _, answer = APIClient.submit(
-                "POST", "series", api_version="v2", body=self._body(batch), compress_payload=True,
-                suppress_response_errors_on_codes=[202, 400, 401, 403, 404, 409, 429],
-            )  # fmt: skip
-        except ClientError:
-            return Said(Fate.LATER, "no connection, or it was cut off")
-        except HttpTimeout:
-            return Said(Fate.LATER, "it does not answer in time")
-        except DatadogException as problem:
-            return _said(str(problem).partition("Please")[0].strip(" .")[:100])
-        except ValueError:
-            return Said(Fate.LATER, "its answer is no JSON: is something in between?")
+            _, answer = Client.submit("POST", "series", api_version="v2", body=self._body(batch), compress_payload=True)
+        except UnansweredError as problem:
+            return problem.said
         return _heard(answer.status_code, answer.headers)
 
     def _body(self, batch: Sequence[Sample]) -> dict[str, Any]:
@@ -149,11 +141,6 @@ class Api:
     def read_back(self, sample: Sample, timeout_s: float) -> bool | None:  # noqa: ARG002 - the protocol's
         """Asking it takes another key, and minutes."""
         return None
-
-
-def _said(text: str) -> Said:
-    """What the package says of a status that it raises for: one that is 413 never will be taken."""
-    return Said(Fate.REFUSED, REFUSALS[413]) if " 413" in text else Said(Fate.LATER, text)
 
 
 def _heard(status: int, headers: Mapping[str, str]) -> Said:

@@ -35,7 +35,7 @@ from probes.monitoring.newrelic_wire import (
     settings_of,
 )
 from probes.monitoring.nrql import Asker
-from probes.monitoring.otlp_json import export_of, metrics_of, tagged
+from probes.monitoring.otlp_json import UnreadableError, export_of, metrics_of, refused_of, tagged
 from probes.monitoring.samples import Sample
 
 _AGAIN = frozenset({401, 409})
@@ -76,7 +76,14 @@ class Events:
                 self._hand_over(events, timeout_s)
         except NotTakenError as problem:
             return problem.said
-        except (ValueError, KeyError, TypeError):
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ):  # it may say anything
             return Said(Fate.LATER, "its answer is none of a collector's: is something in between?")
         finally:
             close(self._pools)
@@ -123,11 +130,10 @@ class Metrics:
         metrics = metrics_of(batch, self._options).values()
         body = json.dumps(export_of({"name": APP}, {"service.name": APP}, metrics)).encode()
         try:
-            answer = post_metrics(self._settings, body, timeout_s)
-            rejected = int(json.loads(answer or "{}").get("partialSuccess", {}).get("rejectedDataPoints", 0))
+            rejected = refused_of(post_metrics(self._settings, body, timeout_s))
         except NotTakenError as problem:
             return problem.said
-        except (ValueError, TypeError, AttributeError):
+        except UnreadableError:
             return Said(Fate.LATER, "its answer is no JSON: is something in between?")
         return Said(Fate.REFUSED, f"it has refused {rejected} of {len(batch)} values") if rejected else DELIVERED
 

@@ -135,7 +135,7 @@ class Outbox:
                 batch.remove()
 
     def _takes_still(self, sample: Sample) -> bool:
-        """Whether a sample, maybe of another version's process or another clock's time, still is one for the service."""
+        """Whether a sample, maybe another version's or by another clock, still is one for the service."""
         return sample.name in self._wants and -LONGEST_AHEAD_S < time.time() - sample.at < self.service.longest_past_s
 
     def _delivered(self, batch: Sequence[Sample]) -> bool:
