@@ -88,7 +88,7 @@ class Otlp:
 
 def _heard(answer: Answer) -> Said:
     status = answer.status_code
-    if status == 200:
+    if 200 <= status < 300:
         return _taken(answer)
     wait_s = NO_ACCESS_WAIT_S if status in {401, 403, 404} else seconds_asked(answer.headers.get("Retry-After", ""))
     return not_taken(status, _MESSAGES, wait_s)
