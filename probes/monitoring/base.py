@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
+from probes.errors import ConfigError
 from probes.monitoring.samples import Sample
 
 
@@ -72,6 +73,19 @@ class Service(Protocol):
 
     def read_back(self, sample: Sample, timeout_s: float) -> bool | None:
         """Whether the service has a sample that it took; None where it cannot be asked."""
+
+
+def key_of(environ: Mapping[str, str], name: str) -> str:
+    """A key, as it can stand in a header. Raises ConfigError where it cannot, without showing it."""
+    key = environ.get(name, "").strip()
+    if not fits_a_header(key):
+        raise ConfigError(f"{name}: a line break, or a letter that no key has, is in it.", hint="Copy the key anew.")
+    return key
+
+
+def fits_a_header(text: str) -> bool:
+    """Whether HTTP can carry it as a header's value."""
+    return text.isascii() and text.isprintable()
 
 
 def is_url(url: str) -> bool:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import socket
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from probes.config.monitoring import DatadogOptions
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, Fate, Said, Service, keeps_a_secret, not_taken, seconds_asked
+from probes.monitoring.base import DELIVERED, Fate, Said, Service, keeps_a_secret, key_of, not_taken, seconds_asked
 from probes.monitoring.samples import Sample, by_second
 
 LONGEST_PAST_S = 3500.0
@@ -30,15 +31,21 @@ _MESSAGES = {
 
 
 def make_service(options: DatadogOptions, environ: Mapping[str, str]) -> Service:
-    """The way that the environment names. Raises ConfigError where the API's address would show the key to others."""
+    """The way that the environment names, which is the agent unless the package is told to leave it alone.
+
+    Raises ConfigError where address or key is none, or the API's address would show the key to others.
+    """
     for logger in ("datadog.api", "datadog.dogstatsd"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)  # the outbox says what is wrong, once
-    if environ.get("DD_DOGSTATSD_URL") or environ.get("DD_AGENT_HOST"):
-        return Agent(options)
+    off = environ.get("DD_DOGSTATSD_DISABLE") in {"True", "true", "yes", "1"}  # as the package reads it
+    if not off and (environ.get("DD_DOGSTATSD_URL") or environ.get("DD_AGENT_HOST")):
+        return Agent(options, environ)
+    if off and not environ.get("DD_API_KEY", "").strip():
+        raise ConfigError("datadog: DD_DOGSTATSD_DISABLE forbids the agent, and there is no DD_API_KEY.")
     url = api_url(options, environ)
     if not keeps_a_secret(url):
         raise ConfigError("DATADOG_HOST: the key goes over https only.", hint="Write https://HOST.")
-    return Api(options, environ["DD_API_KEY"].strip(), url)
+    return Api(options, key_of(environ, "DD_API_KEY"), url)
 
 
 def api_url(options: DatadogOptions, environ: Mapping[str, str]) -> str:
@@ -56,12 +63,18 @@ class Agent:
     name = "datadog"
     longest_past_s = LONGEST_PAST_S
 
-    def __init__(self, options: DatadogOptions) -> None:
+    def __init__(self, options: DatadogOptions, environ: Mapping[str, str]) -> None:
         from datadog.dogstatsd.base import DogStatsd
 
+        if (url := environ.get("DD_DOGSTATSD_URL", "")) and not _is_agents(url):
+            raise ConfigError("DD_DOGSTATSD_URL is no address.", hint="Write udp://HOST:8125 or unix:///PATH.")
         self._options = options
-        # its counts of what could not be sent come with its telemetry, which is never due
-        self._statsd = DogStatsd(telemetry_min_flush_interval=10**12, socket_timeout=1.0)
+        try:
+            # its counts of what could not be sent come with its telemetry, which is never due
+            self._statsd = DogStatsd(telemetry_min_flush_interval=10**12, socket_timeout=1.0)
+        except ValueError:
+            raise ConfigError("datadog: one of the variables DD_… is no number: look at DD_TELEMETRY_PORT.") from None
+        self._statsd.constant_tags = []  # what DD_ENV, DD_VERSION and their like say is of the probe, not of the target
 
     def send(self, batch: Sequence[Sample], timeout_s: float) -> Said:
         """One datagram a sample."""
@@ -89,6 +102,17 @@ class Agent:
     def read_back(self, sample: Sample, timeout_s: float) -> bool | None:  # noqa: ARG002 - the protocol's
         """An agent is asked nothing."""
         return None
+
+
+def _is_agents(url: str) -> bool:
+    """Whether the package would go there, and not to where an agent is by default."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme == "udp":
+            return bool(parts.hostname and parts.port)
+    except ValueError:
+        return False
+    return parts.scheme in {"unix", "unixgram", "unixstream"} and bool(parts.path)
 
 
 class Api:

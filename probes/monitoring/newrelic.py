@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from probes.config.monitoring import NewRelicOptions
-from probes.monitoring.base import DELIVERED, Fate, Said
+from probes.monitoring.base import DELIVERED, Fate, Said, key_of
 from probes.monitoring.newrelic_hosts import Address, hosts_of, region_of
 from probes.monitoring.newrelic_names import EVENTS
 from probes.monitoring.newrelic_wire import (
@@ -43,8 +43,8 @@ _AGAIN = frozenset({401, 409})
 
 
 def make_service(options: NewRelicOptions, environ: Mapping[str, str]) -> tuple[Events, Metrics]:
-    """Both ways. Raises ConfigError where an address is none, or would show the key to others."""
-    key = environ["NEW_RELIC_LICENSE_KEY"].strip()
+    """Both ways. Raises ConfigError where key or address is none, or the key would be shown to others."""
+    key = key_of(environ, "NEW_RELIC_LICENSE_KEY")
     region = region_of(key, options)
     settings, asker = settings_of(key, environ), Asker.of(environ, eu=region.startswith("eu"))
     collector, metrics = hosts_of(region, environ)

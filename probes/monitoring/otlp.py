@@ -11,6 +11,7 @@ Locust's own `--otel` is not used: it puts headers of its own on every request t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,17 @@ from probes.config.metrics import METRICS
 from probes.config.monitoring import OtlpOptions
 from probes.config.otel import otlp_headers, otlp_setting, pairs
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, Fate, Said, Service, is_url, keeps_a_secret, not_taken, seconds_asked
+from probes.monitoring.base import (
+    DELIVERED,
+    Fate,
+    Said,
+    Service,
+    fits_a_header,
+    is_url,
+    keeps_a_secret,
+    not_taken,
+    seconds_asked,
+)
 from probes.monitoring.http_post import Answer, UnansweredError, post
 from probes.monitoring.otlp_json import UnreadableError, export_of, metrics_of, refused_of
 from probes.monitoring.samples import Sample, by_second
@@ -29,6 +40,9 @@ LONGEST_PAST_S = 3500.0
 
 NO_ACCESS_WAIT_S = 60.0
 """How long to leave alone what does not let us in."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name, by RFC 9110."""
 
 _MESSAGES = {
     401: "it does not let us in, by what OTEL_EXPORTER_OTLP_HEADERS says",
@@ -52,6 +66,11 @@ def make_service(options: OtlpOptions, environ: Mapping[str, str]) -> Service:
         raise ConfigError("otlp: OTEL_EXPORTER_OTLP_ENDPOINT is no URL.", hint="Write https://HOST:4318.")
     if headers and not keeps_a_secret(url):
         raise ConfigError("otlp: OTEL_EXPORTER_OTLP_HEADERS go over https only.", hint="Write https://HOST:4318.")
+    for number, (name, value) in enumerate(headers.items(), 1):
+        if not _TOKEN.fullmatch(name):
+            raise ConfigError(f"OTEL_EXPORTER_OTLP_HEADERS: its {number}. name is no name of a header.")
+        if not fits_a_header(value):
+            raise ConfigError(f"OTEL_EXPORTER_OTLP_HEADERS: {name} has a line break, or a letter that no header has.")
     resource = {"service.name": "smokeprobe", **pairs(environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))}
     if name := environ.get("OTEL_SERVICE_NAME", "").strip():
         resource["service.name"] = name

@@ -141,6 +141,8 @@ def test_nobody_there_is_no_connection(server: OtlpServer) -> None:
         ({ENDPOINT: "http://127.0.0.1:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "says grpc"),
         ({ENDPOINT: "collector:4318"}, "is no URL"),
         ({ENDPOINT: "http://["}, "is no URL"),
+        ({ENDPOINT: "http://localhost", "OTEL_EXPORTER_OTLP_HEADERS": f"api-key=a%0A{KEY}"}, "OTLP_HEADERS: api-key"),
+        ({ENDPOINT: "http://localhost", "OTEL_EXPORTER_OTLP_HEADERS": f"b=1,a key={KEY}"}, "OTLP_HEADERS: its 2. name"),
         ({ENDPOINT: "http://collector:4318", "OTEL_EXPORTER_OTLP_HEADERS": f"api-key={KEY}"}, "go over https only"),
     ],
 )
