@@ -11,7 +11,6 @@ import typer
 
 from probes import __version__
 from probes.cli_alerts import alerts
-from probes.cli_errors import say_errors
 from probes.cli_options import (
     Config,
     Env,
@@ -26,6 +25,7 @@ from probes.cli_options import (
     Share,
     StateDir,
     TargetUrl,
+    say_errors,
 )
 from probes.errors import ConfigError
 from probes.options import ENVIRONMENT, RunOptions, check_names, forget_empty, resume_command

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from probes.cli_errors import say_errors
-from probes.cli_options import Config, Env, QuietHelp
+from probes.cli_options import Config, Env, QuietHelp, say_errors
 
 alerts = typer.Typer(cls=QuietHelp, no_args_is_help=True, help="Alert rules: try them.")
 

@@ -11,8 +11,8 @@ from probes.alerts.group import Firing, Incident, Told, Where, regroup
 from probes.alerts.state import RuleState, after_a_jump, step
 from probes.config.alert_rules import Rule
 
-Quiet = Callable[[str, Rule, float], bool]
-"""Whether nothing is to be told of a rule, by its name, at a moment."""
+Quiet = Callable[[str, tuple[str, ...], float], bool]
+"""Whether nothing is to be told of a rule, by its name, that holds for some checks, at a moment."""
 
 JUMP_S = 2.0
 """So far back a clock may go without having been put back: servers keep time by small steps."""
@@ -53,17 +53,12 @@ class Book:
         return self.looked_at is not None and now < self.looked_at - JUMP_S
 
 
-def never_quiet(_name: str, rule: Rule, at: float) -> bool:
-    """Only the rule's own spans are quiet."""
-    return any(span.holds(at) for span in rule.mute)
-
-
 def decide(
     book: Book,
     rules: Mapping[str, Rule],
     watching: Watching,
     where: Where,
-    quiet: Quiet = never_quiet,
+    quiet: Quiet = lambda _name, _checks, _at: False,
     new_key: Callable[[], str] = lambda: uuid.uuid4().hex,
 ) -> tuple[Book, list[Told]]:
     """What a look at the book's time makes of what was seen, and what is to be told of it."""
@@ -78,6 +73,11 @@ def decide(
             troubles[name] = watching.trouble(name, regions, now)
     if not troubles and not book.incidents:
         return replace(book, states=states), []
-    silent = frozenset(name for name in troubles if quiet(name, rules[name], now))
+    silent = frozenset(
+        name
+        for name, trouble in troubles.items()
+        if any(span.holds(now) for span in rules[name].mute)
+        or quiet(name, tuple(affected.check for affected in trouble.checks), now)
+    )
     incidents, told = regroup(book.incidents, Firing(rules, states, troubles, silent), now, where, new_key)
     return replace(book, states=states, incidents=incidents), told
