@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
+from probes.config.addresses import Address
 from probes.config.conditions import Condition, parse_condition
 from probes.config.document import Document, read_document
 from probes.config.metrics import METRICS, of_runs
@@ -37,8 +38,6 @@ SHORTEST_REMINDER_S = 300.0
 SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 60.0, 86400.0
 
 _PERCENTILE = re.compile(r"p([1-9][0-9]?)")
-_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_SLACK = re.compile(r"slack:#[a-z0-9][a-z0-9_-]{0,79}")
 
 
 def _metric(value: str) -> str:
@@ -57,12 +56,6 @@ def _window(value: float) -> float:
     return value
 
 
-def _address(value: str) -> str:
-    if not _MAIL.fullmatch(value) and not _SLACK.fullmatch(value):
-        raise ValueError(f'{shown(value)} is no address: write name@example.com or "slack:#channel"')
-    return value
-
-
 def _evaluator(value: Any) -> Any:
     known = (OURS, *EVALUATORS)
     if not isinstance(value, str):
@@ -70,9 +63,6 @@ def _evaluator(value: Any) -> Any:
     if value not in known:
         raise ValueError(f"{shown(value)} evaluates no rules: one of {', '.join(known)}{did_you_mean(value, known)}")
     return value
-
-
-Address = Annotated[str, AfterValidator(_address)]
 
 
 class Rule(Strict):
@@ -196,6 +186,14 @@ class RuleFile:
         return {
             name: rule for name, rule in self.rules.items() if rule.evaluator == evaluator and env in rule.environments
         }
+
+    def addresses(self, env: str) -> dict[str, str]:
+        """Whom we tell ourselves in an environment: each address, and the first rule that names it."""
+        found: dict[str, str] = {}
+        for name, rule in self.of(env, OURS).items():
+            for address in rule.notify:
+                found.setdefault(address, name)
+        return found
 
     def problems_in(self, settings: Settings) -> list[str]:
         """What does not fit one environment's configuration, one line for each place."""
