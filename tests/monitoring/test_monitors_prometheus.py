@@ -29,7 +29,7 @@ MINUTE = 60 // STEP_S
 class Series:
     """What one check gives in one region: a value each minute, `None` where it is silent and the last one stays.
 
-    From `released_at` on the target says another version, which is another series. Each product has a master of its own.
+    From `released_at` on the target says another version, which is another series. A product has a master of its own.
     """
 
     region: str
