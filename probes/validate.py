@@ -22,7 +22,7 @@ def validate_plan(options: RunOptions) -> Plan:
     What stands beside it, for the monitoring services and as rules, is looked at too.
     """
     source = options.source
-    load_integration(source.path.parent / FILE)
+    integration = load_integration(source.path.parent / FILE)
     load_dashboards(source.path.parent / FOLDER)
     rules = load_rules(source.path.parent / RULES)
     problems: list[str] = []
@@ -30,7 +30,7 @@ def validate_plan(options: RunOptions) -> Plan:
     for name, settings in load_timetable(source).everywhere():
         checks = build_checks(settings, source.path)
         if not name:
-            problems += rules.problems_in(settings)
+            problems += rules.problems_in(settings, integration)
         found = problems_of(settings, checks, options.share, options.region)
         problems += [f"{line} (with {name})" if name and line not in problems else line for line in found]
         plans.append(make_plan(settings, checks))

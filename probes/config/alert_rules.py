@@ -20,6 +20,8 @@ from probes.config.document import Document, read_document
 from probes.config.metrics import METRICS, Unit, of_runs
 from probes.config.mistakes import Mistakes, did_you_mean, raise_if_any, read_as
 from probes.config.models import Name, Settings, Strict
+from probes.config.monitoring import FILE as INTEGRATION
+from probes.config.monitoring import Integration
 from probes.config.units import PositiveDuration, parse_duration, parse_fraction, show_duration, shown
 
 FILE = "alert-rules.yaml"
@@ -215,19 +217,22 @@ class RuleFile:
             name: rule for name, rule in self.rules.items() if rule.evaluator == evaluator and env in rule.environments
         }
 
-    def problems_in(self, settings: Settings) -> list[str]:
-        """What does not fit one environment's configuration, one line for each place."""
+    def problems_in(self, settings: Settings, integration: Integration) -> list[str]:
+        """What does not fit one environment's configuration, or what its services are sent, a line for each place."""
         if self.document is None:
             return []
         mistakes = Mistakes(self.document)
         for name, rule in self.rules.items():
             if settings.env in rule.environments:
-                for key, message in _misfits(rule, settings):
+                for key, message in _misfits(rule, settings, integration):
                     mistakes.say(("rules", name, key), message)
         return mistakes.lines()
 
 
-def _misfits(rule: Rule, settings: Settings) -> Iterator[tuple[str, str]]:
+def _misfits(rule: Rule, settings: Settings, integration: Integration) -> Iterator[tuple[str, str]]:
+    options = integration.of(rule.evaluator)
+    if options and not options.wants(rule.metric):
+        yield "metric", f"{INTEGRATION} keeps {rule.metric} from {rule.evaluator}: it never fires"
     for check in rule.checks:
         if check not in settings.checks:
             yield "checks", f"{shown(check)} is no check of {settings.env}{did_you_mean(check, settings.checks)}"

@@ -144,7 +144,7 @@ _ON_MISSING_DATA = {"resolve": False, "show_and_notify_no_data": True}
 
 
 def datadog_fires(body: Mapping[str, Any], given: Iterable[Given]) -> bool:
-    """Whether the monitor's condition holds. Where nothing is given, Datadog may see zeros or no point: both are one."""
+    """Whether the monitor's condition holds. Of nothing Datadog may make zeros or no point: both are one."""
     match = re.fullmatch(r"max\(last_\d+m\):(.*) (>=|<) ([0-9.]+)", body["query"])
     assert match, body["query"]
     assert float(match[3]) == body["options"]["thresholds"]["critical"]

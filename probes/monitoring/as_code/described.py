@@ -11,12 +11,12 @@ from typing import Any
 from probes.config.alert_rules import FILE as RULES
 from probes.config.alert_rules import Evaluator, load_rules
 from probes.config.dashboards import FOLDER, Dashboard, load_dashboards
+from probes.config.load import shipped
 from probes.config.models import Settings
 from probes.config.monitoring import (
     FILE,
     CloudWatchOptions,
     DatadogOptions,
-    Integration,
     NewRelicOptions,
     PrometheusOptions,
     ServiceOptions,
@@ -54,17 +54,25 @@ def describe(service: Service, settings: Settings, folder: Path, environ: Mappin
 
     Raises ConfigError with every mistake of a file.
     """
-    options = _options(load_integration(folder / FILE), service)
+    env, integration = settings.env, load_integration(folder / FILE)
+    options = integration.of(service) or _DEFAULTS[service](tags=integration.tags)
     dashboards = _dashboards(service, load_dashboards(folder / FOLDER), settings, options, environ)
     rules = load_rules(folder / RULES)
-    if problems := rules.problems_in(settings):
-        raise ConfigError(f"{folder / RULES} does not hold for {settings.env}:", tuple(problems))
+    if problems := rules.problems_in(settings, integration):
+        raise ConfigError(f"{folder / RULES} does not hold for {env}:", tuple(problems))
     monitors = monitors_of(service, rules, settings, options)
-    return Described(service, settings.env, options, (*dashboards, *monitors.wanted), monitors.notes)
+    wanted, notes = (*dashboards, *monitors.wanted), monitors.notes
+    if wanted and env not in options.environments:
+        notes += (f"{folder / FILE} has no run in {env} tell {service} anything: there will be nothing to see.",)
+    return Described(service, env, options, wanted, notes if wanted or notes else (_nothing(service, env, folder),))
 
 
-def _options(integration: Integration, service: Service) -> ServiceOptions:
-    return integration.of(service) or _DEFAULTS[service](tags=integration.tags)
+def _nothing(service: Service, env: str, folder: Path) -> str:
+    """Where somebody has to look who wonders why there is nothing."""
+    text = f"Nothing is described for {service}: no rule in {folder / RULES} is for {service} to watch in {env}"
+    if service != "prometheus":
+        text += f", and there is no dashboard in {folder / FOLDER} (such as in {shipped('config') / FOLDER})"
+    return f"{text}."
 
 
 def _dashboards(
