@@ -135,9 +135,9 @@ class Keeper:
             self._wait(stack, gone=True)
         for change in changes:
             if isinstance(change, Remove):
-                del resources[change.found.reference]
+                del resources[change.thing.reference]
             else:
-                resources[logical_id(change.wanted.kind, change.wanted.key)] = change.wanted.body
+                resources[logical_id(change.thing.kind, change.thing.key)] = change.thing.body
         if resources:
             self._submit(stack, resources, is_new=is_new)
         else:
