@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -67,10 +68,10 @@ def _name(sample: Exposed, master: str) -> str:
     return f"{sample.name}{{{','.join(f'{name}={json.dumps(value)}' for name, value in labels.items())}}}"
 
 
-def promtool(*arguments: str) -> str:
+def tool(name: str, *arguments: str) -> str:
     """What it says; a test that fails is its own failure."""
-    program = shutil.which("promtool")
-    assert program, "promtool is missing: make test-tools"
+    program = shutil.which(name)
+    assert program, f"{name} is missing: make test-tools"
     ran = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=30)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
@@ -85,7 +86,7 @@ def held(
         wanted = monitor("prometheus", folder, product=name, **changes)
         rules = folder / f"{name}.rules.json"
         rules.write_text(json.dumps({"groups": [wanted.body]}))  # which is YAML too
-        promtool("check", "rules", str(rules))
+        tool("promtool", "check", "rules", str(rules))
         names.append(rules.name)
     alert = monitor("prometheus", folder, product=product, **changes).body["rules"][-1]
     firing = [{"exp_labels": alert["labels"], "exp_annotations": alert["annotations"]}]
@@ -99,7 +100,7 @@ def held(
     }
     tests = folder / "tests.json"
     tests.write_text(json.dumps({"rule_files": names, "evaluation_interval": f"{STEP_S}s", "tests": [test]}))
-    promtool("test", "rules", str(tests))
+    tool("promtool", "test", "rules", str(tests))
 
 
 US, WEST, EU = "us-east-1", "us-west-2", "eu-west-1"
@@ -230,4 +231,22 @@ def test_what_is_rendered_of_the_shipped_rules_is_read_by_prometheus(tmp_path: P
     )
     groups = [{**monitor("prometheus", tmp_path, **of).body, "name": str(number)} for number, of in enumerate(changes)]
     rules.write_text(json.dumps({"groups": groups}))
-    assert "10 rules found" in promtool("check", "rules", "--lint=none", str(rules))
+    assert "10 rules found" in tool("promtool", "check", "rules", "--lint=none", str(rules))
+
+
+@pytest.mark.parametrize(
+    ("notify", "told"),
+    [
+        ("oncall@betterprompts.com slack:#alerts", "oncall,slack-alerts"),
+        ("slack:#alerts oncall@betterprompts.com", "oncall,slack-alerts"),
+        ("oncall@betterprompts.com", "oncall"),
+        ("not-oncall@betterprompts.com slack:#alerts-too", "nobody"),
+    ],
+)
+def test_alertmanager_routes_as_the_runbook_has_it(tmp_path: Path, notify: str, told: str) -> None:
+    runbook = (Path(__file__).parents[2] / "docs" / "smoke-test-runbook.md").read_text()
+    (example,) = [block for block in re.findall(r"```yaml\n(.*?)```", runbook, re.DOTALL) if "receivers:" in block]
+    config = tmp_path / "alertmanager.yml"
+    config.write_text(example)
+    ran = tool("amtool", "config", "routes", "test", f"--config.file={config}", f"notify={notify}")
+    assert ran.strip() == told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from probes.config.alert_rules import FILE as RULES
 from probes.config.alert_rules import Evaluator, load_rules
 from probes.config.dashboards import FOLDER, Dashboard, load_dashboards
 from probes.config.load import shipped
+from probes.config.mistakes import did_you_mean
 from probes.config.models import Settings
 from probes.config.monitoring import (
     FILE,
+    VARIABLE,
     CloudWatchOptions,
     DatadogOptions,
     NewRelicOptions,
@@ -22,12 +24,14 @@ from probes.config.monitoring import (
     ServiceOptions,
     load_integration,
 )
+from probes.config.units import shown
 from probes.errors import ConfigError
 from probes.monitoring.as_code.changes import Keeper
 from probes.monitoring.as_code.mark import Mark
 from probes.monitoring.as_code.monitors import monitors_of
 from probes.monitoring.as_code.wanted import Wanted
 from probes.monitoring.newrelic_hosts import region_of
+from probes.monitoring.samples import WHOLE_RUN
 
 Service = Evaluator
 
@@ -56,15 +60,30 @@ def describe(service: Service, settings: Settings, folder: Path, environ: Mappin
     """
     env, integration = settings.env, load_integration(folder / FILE)
     options = integration.of(service) or _DEFAULTS[service](tags=integration.tags)
-    dashboards = _dashboards(service, load_dashboards(folder / FOLDER), settings, options, environ)
+    described = load_dashboards(folder / FOLDER)
+    dashboards = _dashboards(service, described, settings, options, environ)
     rules = load_rules(folder / RULES)
     if problems := rules.problems_in(settings, integration):
         raise ConfigError(f"{folder / RULES} does not hold for {env}:", tuple(problems))
     monitors = monitors_of(service, rules, settings, options)
     wanted, notes = (*dashboards, *monitors.wanted), monitors.notes
+    if dashboards:
+        notes += tuple(_unknown_checks(described, settings, folder))
     if wanted and env not in options.environments:
-        notes += (f"{folder / FILE} has no run in {env} tell {service} anything: there will be nothing to see.",)
+        notes += (
+            f"{folder / FILE} does not have {service} told of {env}: only {VARIABLE} does, or nothing is to be seen.",
+        )
     return Described(service, env, options, wanted, notes if wanted or notes else (_nothing(service, env, folder),))
+
+
+def _unknown_checks(dashboards: Mapping[str, Dashboard], settings: Settings, folder: Path) -> Iterator[str]:
+    """Widgets of checks that the environment does not have: one file is for all environments, so these stay empty."""
+    for key, dashboard in dashboards.items():
+        for widget in (widget for section in dashboard.sections for widget in section.widgets):
+            for check in (name for name in widget.checks if name not in {*settings.checks, WHOLE_RUN}):
+                near = did_you_mean(check, settings.checks)
+                where = f"{folder / FOLDER / key}.yaml: {widget.title}"
+                yield f"{where} stays empty: {shown(check)} is no check of {settings.env}{near}"
 
 
 def _nothing(service: Service, env: str, folder: Path) -> str:

@@ -174,8 +174,22 @@ def test_where_the_service_is_told_nothing_it_says_so(tmp_path: Path, capfd: pyt
     assert capfd.readouterr().err == ""
     integration.write_text(integration.read_text().replace("production", "staging"))
     assert work.render(str(tmp_path / "out")) == 0
-    why = f"{integration} has no run in production tell datadog anything: there will be nothing to see."
-    assert capfd.readouterr().err == f"note: {why}\n"
+    why = f"{integration} does not have datadog told of production: only SMOKEPROBE_MONITORING does"
+    assert capfd.readouterr().err == f"note: {why}, or nothing is to be seen.\n"
+
+
+def test_a_widget_of_a_check_that_is_not_there_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    desk = Desk(tmp_path, "datadog", {})
+    desk.write_board("shop")
+    board = tmp_path / "dashboards" / "shop.yaml"
+    work = AsCode("datadog", RunOptions(config=str(tmp_path / "shop.yaml")), {})
+    board.write_text(board.read_text().replace("show: value", "show: value, checks: [health, _run]"))
+    assert work.render(str(tmp_path / "out")) == 0
+    assert capfd.readouterr().err == ""
+    board.write_text(board.read_text().replace("health", "helth"))
+    assert work.render(str(tmp_path / "out")) == 0
+    why = "Availability stays empty: 'helth' is no check of production; did you mean health?"
+    assert capfd.readouterr().err == f"note: {board}: {why}\n"
 
 
 def test_the_command_needs_no_secret_and_prints_what_a_tool_takes(tmp_path: Path) -> None:
