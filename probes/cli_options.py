@@ -87,7 +87,7 @@ NoBrowser = Annotated[
 
 Service = Annotated[
     Literal["datadog", "newrelic", "cloudwatch", "prometheus"],
-    typer.Option(help="Of datadog, newrelic, cloudwatch and prometheus.", metavar="NAME"),
+    typer.Option(help="Whose format or API: datadog, newrelic, cloudwatch or prometheus.", metavar="NAME"),
 ]
 Prune = Annotated[bool, typer.Option("--prune", help="Remove what is ours there and no longer described.")]
 
