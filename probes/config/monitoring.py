@@ -29,7 +29,7 @@ Role = Literal["run", "master", "worker"]
 
 _OWN_TAGS = frozenset({"env", "region", "check", "version", "mode"})
 _TAG = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_TAG_VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,99}")
+_TAG_VALUE = re.compile(r"[a-z0-9][a-z0-9_./-]{0,99}")  # Datadog would make small letters of large ones
 _PREFIX = re.compile(r"(?:[a-z][a-z0-9_]*\.)*")
 _AWS_REGION = re.compile(r"(?:[a-z]{2,4}(?:-[a-z]+)+-[0-9])?")
 _NAMESPACE = re.compile(r"(?!AWS/)[A-Za-z0-9][A-Za-z0-9._/#-]{0,254}")
@@ -49,7 +49,7 @@ def _tags(value: dict[str, str]) -> dict[str, str]:
         if name in _OWN_TAGS or not _TAG.fullmatch(name):
             raise ValueError(f"{shown(name)} is no name for a tag: small letters, digits and _, and not one of ours")
         if not _TAG_VALUE.fullmatch(text):
-            raise ValueError(f"{name}: its value is no tag: letters, digits, _, ., / and -, at most 100")
+            raise ValueError(f"{name}: its value is no tag: small letters, digits, _, ., / and -, at most 100")
     return value
 
 

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any
 
 from probes.config.metrics import Kind, Unit
 from probes.config.monitoring import CloudWatchOptions
+from probes.delivery import keeps_a_secret
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, Fate, Said, Service, keeps_a_secret
+from probes.monitoring.base import DELIVERED, Fate, Said, Service
 from probes.monitoring.samples import Sample, Tags, same_second
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from probes.config.monitoring import DatadogOptions
+from probes.delivery import keeps_a_secret, key_of, seconds_asked
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, Fate, Said, Service, keeps_a_secret, key_of, not_taken, seconds_asked
+from probes.monitoring.base import DELIVERED, Fate, Said, Service, not_taken
 from probes.monitoring.samples import Sample, by_second
 
 LONGEST_PAST_S = 3500.0

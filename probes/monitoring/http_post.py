@@ -10,7 +10,8 @@ import requests
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as SlowError
 
-from probes.monitoring.base import LOOPBACK, MOST_READ, Fate, Said
+from probes.delivery import LARGEST_ANSWER, LOOPBACK
+from probes.monitoring.base import Fate, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, au
             proxies={"no_proxy": host} if host in LOOPBACK else None, auth=lambda request: request,
             allow_redirects=False, stream=True,
         ) as answer:  # fmt: skip
-            content: bytes = answer.raw.read(MOST_READ, decode_content=False)
+            content: bytes = answer.raw.read(LARGEST_ANSWER, decode_content=False)
             return Answer(answer.status_code, answer.headers, content)
     except (requests.Timeout, SlowError):
         raise UnansweredError("it does not answer in time") from None

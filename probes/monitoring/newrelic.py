@@ -20,7 +20,8 @@ from functools import partial
 from typing import Any
 
 from probes.config.monitoring import NewRelicOptions
-from probes.monitoring.base import DELIVERED, Fate, Said, key_of
+from probes.delivery import key_of
+from probes.monitoring.base import DELIVERED, Fate, Said
 from probes.monitoring.newrelic_hosts import Address, hosts_of, region_of
 from probes.monitoring.newrelic_names import EVENTS
 from probes.monitoring.newrelic_wire import (

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from probes.delivery import LARGEST_ANSWER
 from probes.errors import ConfigError
-from probes.monitoring.base import MOST_READ, Fate, Said, not_taken
+from probes.monitoring.base import Fate, Said, not_taken
 from probes.monitoring.newrelic_hosts import Address
 
 try:
@@ -106,7 +107,7 @@ class _Pool(HTTPSConnectionPool):
     def urlopen(self, *arguments: Any, **named: Any) -> Any:
         """As there."""
         response = super().urlopen(*arguments, **{**named, "redirect": False, "preload_content": False})
-        data = response.read(MOST_READ)
+        data = response.read(LARGEST_ANSWER)
         if response.read(1):
             response.close()  # else the connection serves again
         return _Answer(response.status, response.headers, data)

@@ -19,18 +19,9 @@ from probes import __version__
 from probes.config.metrics import METRICS
 from probes.config.monitoring import OtlpOptions
 from probes.config.otel import otlp_headers, otlp_setting, pairs
+from probes.delivery import fits_a_header, is_url, keeps_a_secret, seconds_asked
 from probes.errors import ConfigError
-from probes.monitoring.base import (
-    DELIVERED,
-    Fate,
-    Said,
-    Service,
-    fits_a_header,
-    is_url,
-    keeps_a_secret,
-    not_taken,
-    seconds_asked,
-)
+from probes.monitoring.base import DELIVERED, Fate, Said, Service, not_taken
 from probes.monitoring.http_post import Answer, UnansweredError, post
 from probes.monitoring.otlp_json import UnreadableError, export_of, metrics_of, refused_of
 from probes.monitoring.samples import Sample, by_second

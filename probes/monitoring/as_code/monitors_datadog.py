@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from probes.config.alert_rules import Condition
+from probes.config.conditions import Condition
 from probes.config.monitoring import ServiceOptions
 from probes.monitoring.as_code.wanted import Wanted
 from probes.monitoring.as_code.watch import NONE, Monitors, Watch, channels, mails, number
@@ -62,18 +62,16 @@ def _of_rule(watch: Watch, options: ServiceOptions) -> list[Wanted]:
 def _body(
     watch: Watch, title: str, query: str, thresholds: dict[str, float], *, silent_too: bool = False
 ) -> dict[str, Any]:
-    minutes = watch.window_s // 60
     return {
         "name": title,
         "type": "query alert",
-        "query": f"max(last_{minutes}m):{query}",
+        "query": f"max(last_{watch.window_s // 60}m):{query}",
         "message": f"{watch.text}\n\n{' '.join(_handles(watch))}",
         "tags": [f"env:{watch.env}", f"severity:{watch.rule.severity}"],
         "priority": _PRIORITIES[watch.rule.severity],
         "options": {
             "thresholds": thresholds,
-            "notify_no_data": silent_too,
-            **({"no_data_timeframe": 2 * minutes} if silent_too else {}),
+            "on_missing_data": "show_and_notify_no_data" if silent_too else "resolve",  # by default its state stays
             "require_full_window": False,  # a check that runs once a minute fills none
             "include_tags": False,
             "notify_audit": False,
