@@ -9,8 +9,9 @@ from pathlib import Path
 import gevent
 import pytest
 
+from probes.delivery import LONGEST_WAIT_S, seconds_asked
 from probes.monitoring import outbox as outbox_module
-from probes.monitoring.base import DELIVERED, LONGEST_WAIT_S, Fate, Said, seconds_asked
+from probes.monitoring.base import DELIVERED, Fate, Said
 from probes.monitoring.outbox import Outbox
 from probes.monitoring.samples import Sample
 from probes.monitoring.spool import Spool
