@@ -168,8 +168,12 @@ class Pipeline:
         self, report: RunReport, sinks: Mapping[str, Mapping[str, int]], troubles: tuple[str, ...]
     ) -> RunReport:
         """The report with what the monitoring services have taken, and what is wrong with them."""
+        return self.with_notes(replace(report, sinks=sinks), *troubles)
+
+    def with_notes(self, report: RunReport, *troubles: str) -> RunReport:
+        """The report with what is wrong with whatever the target has nothing to do with."""
         notes = tuple(self._redactor.text(trouble) for trouble in troubles)
-        return replace(report, sinks=sinks, notes=(*report.notes, *notes))
+        return replace(report, notes=(*report.notes, *notes))
 
 
 def publish(
