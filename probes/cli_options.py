@@ -1,13 +1,15 @@
-"""The options that several commands share, and how help shows them."""
+"""The options that several commands share, how help shows them, and how an error is said."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+import sys
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+from probes.errors import ConfigError, SmokeprobeError
 from probes.options import ENVIRONMENT
 
 
@@ -111,3 +113,18 @@ def _quiet(params: Iterable[Any]) -> Iterable[Any]:
         if getattr(param, "is_flag", False):
             param.metavar = ""
     return params
+
+
+def say_errors(work: Callable[[], object]) -> None:
+    """Do it, and where it raises an error of ours say that, and end with exit code 2 (configuration) or 3."""
+    try:
+        work()
+    except ConfigError as problem:
+        _end(problem, 2)
+    except SmokeprobeError as problem:
+        _end(problem, 3)
+
+
+def _end(problem: SmokeprobeError, code: int) -> NoReturn:
+    typer.echo(str(problem), err=True)
+    sys.exit(code)

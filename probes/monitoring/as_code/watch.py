@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from probes.config.alert_rules import Condition, Evaluator, Rule, RuleFile
-from probes.config.metrics import METRICS, Unit, of_runs
+from probes.config.alert_rules import Evaluator, Rule, RuleFile
+from probes.config.conditions import Condition, show_value
+from probes.config.metrics import of_runs
 from probes.config.models import Settings
 from probes.config.units import show_duration
 from probes.monitoring.as_code.wanted import Wanted
@@ -14,8 +15,6 @@ from probes.monitoring.samples import WHOLE_RUN
 
 NONE = 1e-9
 """What keeps a value that is just at a limit apart from one beyond it, where a service knows `at most` only."""
-
-_WRITTEN: Mapping[Unit, str] = {"millisecond": " ms", "second": " s", "day": " days", "percent": " %"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Watch:
         )
 
     def _shown(self, condition: Condition) -> str:
-        return f"{condition.operator} {condition.value:g}{_WRITTEN.get(METRICS[self.rule.metric].unit, '')}"
+        return f"{condition.operator} {show_value(condition.value, self.rule.metric)}"
 
 
 @dataclass(frozen=True, slots=True)
