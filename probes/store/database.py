@@ -119,6 +119,11 @@ class Database:
         self._prepared = False
         sa.event.listen(engine, "begin", _begin)
 
+    @property
+    def missing(self) -> bool:
+        """Whether it would be a file, and nobody has made one."""
+        return self._path is not None and not self._path.exists()
+
     def close(self) -> None:
         """Close the connection that is kept. Nobody need: whoever asks next makes a new one."""
         self._engine.dispose()

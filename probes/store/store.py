@@ -6,9 +6,9 @@ What counts a record once is the primary key: whoever is second changes nothing,
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,6 +18,7 @@ from probes.store.record import NO_DATA, Record, Run
 from probes.store.sums import add_up, hour_of
 from probes.store.tables import HISTORY, HOURS, RUNS, SEEN_VERSIONS, TIMES
 
+_T = TypeVar("_T", Record, Run)
 _COLUMNS = [HISTORY.c[field.name] for field in fields(Record)]
 
 
@@ -54,7 +55,7 @@ class Store:
     def add_run(self, run: Run, records: Sequence[Record]) -> None:
         """Write a run and its verdicts: all of it, or nothing."""
         with self._database.transaction(writes=True) as connection:
-            connection.execute(sa.insert(RUNS).values(self._row(run)))
+            connection.execute(sa.insert(RUNS).values(self._row(_storable(run))))
             if records:
                 self._write(connection, records)
 
@@ -93,12 +94,12 @@ class Store:
     def _write(self, connection: sa.Connection, records: Sequence[Record]) -> None:
         insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         once = insert(HISTORY).on_conflict_do_nothing(index_elements=["id"]).returning(HISTORY.c.id)
-        written = set(connection.execute(once, [self._row(record) for record in records]).scalars())
-        add_up(connection, self._target, [record for record in records if _storable(record.id) in written])
+        storable = [_storable(record) for record in records]
+        written = set(connection.execute(once, [self._row(record) for record in storable]).scalars())
+        add_up(connection, self._target, [record for record in storable if record.id in written])
 
     def _row(self, what: Record | Run) -> dict[str, Any]:
-        values = {"target": self._target, **asdict(what)}
-        return {name: _storable(value) if isinstance(value, str) else value for name, value in values.items()}
+        return {"target": self._target, **asdict(what)}
 
     def _takes(self, record: Record) -> bool:
         try:
@@ -114,6 +115,11 @@ def _remove(connection: sa.Connection, table: sa.Table, old: sa.ColumnElement[bo
     return connection.execute(sa.delete(table).where(sa.tuple_(*keys).in_(some))).rowcount
 
 
-def _storable(text: str) -> str:
-    """A text as both databases take it: a target may say what neither UTF-8 nor PostgreSQL has."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+def _storable(what: _T) -> _T:
+    """With texts as both databases take them: a target may say what neither UTF-8 nor PostgreSQL has."""
+    clean: dict[str, Any] = {
+        name: value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+        for name, value in asdict(what).items()
+        if isinstance(value, str)
+    }
+    return replace(what, **clean)

@@ -70,7 +70,7 @@ class TestKeeps:
         assert count(path) == 2
 
     def test_what_a_hostile_target_says(self, store: Store) -> None:
-        assert store.add([replace(record("failed"), reason=HOSTILE)]) == []
+        assert store.add([replace(record("failed"), reason=HOSTILE, version=HOSTILE)]) == []
         (kept,) = store.last("eu", ["api"], 1)
         assert kept.reason.startswith("</script><img src=x")
         assert "\0" not in kept.reason
