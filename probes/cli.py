@@ -212,15 +212,16 @@ def validate(
     region: Region = "local",
     share: Share = "adhoc",
 ) -> None:
-    """Check a configuration and show its plan: the worst case for each limit, and what a day costs the target.
+    """Check a configuration and show its plan: the worst case for each limit, what a day costs, what rules come to.
 
     Sends nothing. Exit code 2 where there is a mistake, or where it does not fit under the ceiling.
     """
-    from probes.validate import print_plan, validate_plan
+    from probes.validate import print_plan, print_rules, sums_of_rules, validate_plan
 
     def work() -> None:
         options = RunOptions(env=env, config=config, target_url=target_url, region=region, share=share)
         print_plan(validate_plan(options))
+        print_rules(sums_of_rules(options))
 
     say_errors(work)
 

@@ -1,4 +1,4 @@
-"""What commands share: options, how help shows them, and how errors are said."""
+"""The options that several commands share, how help shows them, and how an error is said."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from typer.core import TyperGroup
 
 from probes.errors import ConfigError, SmokeprobeError
 from probes.options import ENVIRONMENT
-
-USAGE = 2
 
 
 def _not_both(ctx: typer.Context, value: str) -> str:
@@ -118,11 +116,11 @@ def _quiet(params: Iterable[Any]) -> Iterable[Any]:
 
 
 def say_errors(work: Callable[[], object]) -> None:
-    """Say an error on one screen, without a traceback, and end with exit code 2 (configuration) or 3."""
+    """Do it, and where it raises an error of ours say that, and end with exit code 2 (configuration) or 3."""
     try:
         work()
     except ConfigError as problem:
-        _end(problem, USAGE)
+        _end(problem, 2)
     except SmokeprobeError as problem:
         _end(problem, 3)
 

@@ -8,8 +8,9 @@ nothing. It recovers where the recovery condition holds in so many of them that 
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -155,6 +156,17 @@ class Rule(Strict):
         match = _PERCENTILE.fullmatch(self.statistic)
         return int(match[1]) if match else 0
 
+    def of(self, values: Sequence[float]) -> float:
+        """The statistic of values that are in order, of which there is one at least."""
+        if self.percentile:
+            return values[math.ceil(self.percentile / 100 * len(values)) - 1]  # by nearest rank
+        total = math.fsum(values)
+        return {"min": values[0], "max": values[-1], "sum": total, "mean": total / len(values)}[self.statistic]
+
+    def misfits(self, settings: Settings) -> list[tuple[str, str]]:
+        """What does not fit an environment's configuration: each a key, and what is wrong with it."""
+        return list(_misfits(self, settings))
+
 
 class Rules(Strict):
     """The whole file."""
@@ -190,7 +202,7 @@ class RuleFile:
         mistakes = Mistakes(self.document)
         for name, rule in self.rules.items():
             if settings.env in rule.environments:
-                for key, message in _misfits(rule, settings):
+                for key, message in rule.misfits(settings):
                     mistakes.say(("rules", name, key), message)
         return mistakes.lines()
 

@@ -69,6 +69,11 @@ class Timetable:
         self._region = source.region
         self._laid: dict[tuple[int, ...], Settings] = {(): self._base}
 
+    @property
+    def base(self) -> Settings:
+        """The settings without any override."""
+        return self._base
+
     def at(self, moment: dt.datetime) -> Settings:
         """The settings at a moment: the same object as long as no override begins or ends."""
         overrides = enumerate(self._base.overrides)
