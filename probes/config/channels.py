@@ -35,8 +35,10 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def _link(value: str) -> str:
-    if not is_url(value) or "@" in value or any(ord(char) <= 32 for char in value):
-        raise ValueError(f"{shown(value)} is no link: write https://host/path, without a user or blanks")
+    if "@" in value:
+        raise ValueError("has no user or password in it: secrets belong in the environment")
+    if not is_url(value) or any(ord(char) <= 32 for char in value):
+        raise ValueError(f"{shown(value)} is no link: write https://host/path, without blanks")
     return value
 
 
