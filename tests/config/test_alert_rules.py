@@ -33,6 +33,8 @@ RULE: Mapping[str, Any] = {
     "evaluator": "datadog",
 }
 
+NO_ADDRESS = 'is no address: write name@example.com, "slack:#channel", pagerduty:NAME or opsgenie:NAME or apprise:NAME'
+
 
 def rules(folder: Path, **changes: Any) -> RuleFile:
     """One rule, changed."""
@@ -62,8 +64,8 @@ def test_every_mistake_at_once() -> None:
         "7: rules.success.samples: must be greater than or equal to 1",
         "9: rules.success.environments: must not be empty",
         "10: rules.success.severity: must be 'critical', 'warning' or 'info'",
-        "11: rules.success.notify.0: 'oncall' is no address: write name@example.com or \"slack:#channel\"",
-        "11: rules.success.notify.1: 'slack:alerts' is no address: write name@example.com or \"slack:#channel\"",
+        f"11: rules.success.notify.0: 'oncall' {NO_ADDRESS}",
+        f"11: rules.success.notify.1: 'slack:alerts' {NO_ADDRESS}",
         (
             "12: rules.success.evaluator: 'smokeprob' evaluates no rules: one of smokeprobe, datadog, newrelic, "
             "cloudwatch, prometheus; did you mean smokeprobe?"
@@ -156,8 +158,8 @@ def test_what_fires_a_rule_cannot_end_it(tmp_path: Path, condition: str, recover
         ({"metric": "smoke_test.test"}, "metric: smoke_test.test is sent by hand only: a rule about it never fires"),
         ({"metric": 7}, "metric: must be a text"),
         ({"notify": "oncall@example.com"}, "notify: must be a list"),
-        ({"notify": ["x"]}, "notify.0: 'x' is no address: write name@example.com or \"slack:#channel\""),
-        ({"notify": ["a b@c.de"]}, "notify.0: 'a b@c.de' is no address: write name@example.com or \"slack:#channel\""),
+        ({"notify": ["x"]}, f"notify.0: 'x' {NO_ADDRESS}"),
+        ({"notify": ["a b@c.de"]}, f"notify.0: 'a b@c.de' {NO_ADDRESS}"),
         ({"window": "25h"}, "window: 25 h is no window: whole minutes, from 1m to 24h"),
         ({"recovery": 0.95}, 'recovery: 0.95 is no condition: write "< 0.9", or with <=, > or >='),
         ({"condition": "< nan"}, "condition: smoke_test.success has no unit: write a number such as 0.9, not 'nan'"),
