@@ -185,6 +185,18 @@ def test_an_environment_without_regions_has_nothing_to_count(tmp_path: Path) -> 
     ]
 
 
+def test_a_quorum_wants_regions_that_something_can_bear_out(tmp_path: Path) -> None:
+    """Of a place that is no region of AWS only a proof can tell; what is not borne out counts for no rule."""
+    regions = "regions: [us-east-1, attic]\n"
+    text = GOOD.replace("regions: [us-east-1, eu-west-1]\n", regions)
+    why = "2 can never be reached: nothing bears out attic; say what does (region_proofs)"
+    problem = f"{tmp_path / FILE}:1: rules.one.quorum: {why}"
+    assert rules(tmp_path).problems_in(read(tmp_path, text), Integration()) == [problem]
+    proved = text.replace(regions, regions + "region_proofs: { attic: { env: PLACE } }\n")
+    assert rules(tmp_path).problems_in(read(tmp_path, proved), Integration()) == []
+    assert rules(tmp_path, quorum=1).problems_in(read(tmp_path, text), Integration()) == []
+
+
 @pytest.mark.parametrize(
     ("metrics", "problem"),
     [
