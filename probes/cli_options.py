@@ -1,14 +1,18 @@
-"""The options that several commands share, and how help shows them."""
+"""What commands share: options, how help shows them, and how errors are said."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+import sys
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+from probes.errors import ConfigError, SmokeprobeError
 from probes.options import ENVIRONMENT
+
+USAGE = 2
 
 
 def _not_both(ctx: typer.Context, value: str) -> str:
@@ -111,3 +115,18 @@ def _quiet(params: Iterable[Any]) -> Iterable[Any]:
         if getattr(param, "is_flag", False):
             param.metavar = ""
     return params
+
+
+def say_errors(work: Callable[[], object]) -> None:
+    """Say an error on one screen, without a traceback, and end with exit code 2 (configuration) or 3."""
+    try:
+        work()
+    except ConfigError as problem:
+        _end(problem, USAGE)
+    except SmokeprobeError as problem:
+        _end(problem, 3)
+
+
+def _end(problem: SmokeprobeError, code: int) -> NoReturn:
+    typer.echo(str(problem), err=True)
+    sys.exit(code)

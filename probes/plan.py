@@ -22,6 +22,9 @@ from probes.share_rules import FEWER, OwnedShare, fit_problems, more_room, owned
 
 DAY_S = 86400.0
 
+CONFIRM_EVERY_S = 120.0
+"""A master has a failure looked at again (see `probes.swarm.confirm`) at most so often for each check and region."""
+
 
 AnyCheck = Check[Any]
 
@@ -84,7 +87,8 @@ def _control(settings: Settings, checks: list[AnyCheck]) -> Iterator[LimitPlan]:
     for limit, addresses in Counter(map(control.limit, control.addresses)).items():
         span_s = limit.hold_s + control.longest_s
         run = min(len(checks), _askings(min(span_s, settings.run.checks_s)))
-        continuous = min(sum(_ticks(settings, check, span_s) for check in checks), _askings(span_s))
+        looks = sum(_ticks(settings, check, span_s) + _further_looks(settings, check, span_s) for check in checks)
+        continuous = min(looks, _askings(span_s))
         yield LimitPlan(limit, run * addresses, continuous * addresses)
 
 
@@ -124,11 +128,23 @@ def _worst(check: AnyCheck, limit: RateLimit) -> int:
 
 
 def _continuous(settings: Settings, checks: list[AnyCheck], limit: RateLimit) -> int:
-    """Requests in the worst window where each check starts at its interval.
+    """Requests in the worst window where each check starts at its interval, and its failures are looked at again.
 
     A tick's last request, as late as its time-out allows, may fall into the window of the ticks that follow it.
     """
-    return sum(_worst(check, limit) * _ticks(settings, check, limit.window_s) for check in checks)
+    return sum(
+        _worst(check, limit) * _ticks(settings, check, limit.window_s)
+        + _worst(check.once(), limit) * _further_looks(settings, check, limit.window_s)
+        for check in checks
+    )
+
+
+def _further_looks(settings: Settings, check: AnyCheck, window_s: float) -> int:
+    """How often in a window a failure of a check may be looked at again; only masters do that."""
+    if not settings.masters or not check.confirmable:
+        return 0
+    span: float = window_s + check.options.timeout
+    return math.floor(span / CONFIRM_EVERY_S) + 1
 
 
 def _ticks(settings: Settings, check: AnyCheck, window_s: float) -> int:

@@ -231,8 +231,16 @@ def test_rules_are_held_against_the_configuration_that_they_stand_beside(tmp_pat
     assert "rules.slow.checks: 'apii' is no check of production; did you mean api?" in ended.stderr
     assert "rules.success.quorum: 4 can never be reached: production has 3 regions" in ended.stderr
     path.write_text(rules.replace("evaluator: datadog", "evaluator: smokeprobe", 1))
-    ended = smokeprobe("validate", "--env", "local", cwd=tmp_path)
-    assert "rules.success.evaluator: smokeprobe does not evaluate rules itself yet: name one of datadog" in ended.stderr
+    ended = smokeprobe("validate", "--env", "production", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert (
+        "rules.success.quorum: 2 can never be reached: without a database each master of production sees one region "
+        "only: name a service as evaluator, or set SMOKEPROBE_DATABASE_URL"
+    ) in ended.stderr
+    database = "postgresql://nobody@db.invalid/smokeprobe"  # nobody asks it
+    ended = smokeprobe("validate", "--env", "production", cwd=tmp_path, SMOKEPROBE_DATABASE_URL=database)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert re.search(r"success +│ smokeprobe +│ +5 min", ended.stdout)
 
 
 @pytest.mark.parametrize("env", environments())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
 from probes.checks.finding import Finding, degraded, failed
 from probes.config.models import CheckOptions, Settings
@@ -83,6 +83,15 @@ class Check(ABC, Generic[OptionsT]):
     def tries(self) -> int:
         """How often it is tried at most."""
         return self.settings.attempts(self.options)
+
+    @property
+    def confirmable(self) -> bool:
+        """Whether a failure may be looked at again at once: only by reading, and never by another log-in."""
+        return not self.writes and not self.account
+
+    def once(self) -> Self:
+        """The same check, but tried once only."""
+        return type(self)(self.name, self.options.model_copy(update={"attempts": 1}), self.settings)
 
     @property
     def writes(self) -> tuple[PlannedCall, ...]:

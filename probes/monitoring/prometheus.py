@@ -22,8 +22,9 @@ from prometheus_client.registry import Collector
 
 from probes.config.metrics import METRICS
 from probes.config.monitoring import PrometheusOptions
+from probes.delivery import is_url
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, Fate, Said, is_url
+from probes.monitoring.base import DELIVERED, Fate, Said
 from probes.monitoring.prometheus_names import SAMPLED_AT, known_as
 from probes.monitoring.samples import Sample, Tags, by_second
 

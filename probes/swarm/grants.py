@@ -54,8 +54,8 @@ class LedgerGrants:
         self._regions[region] = equipment
         self._desks[region].use(equipment)
 
-    def grant(self, check: str, region: str, *, egress: str) -> Permit:
-        """Leave to run a check once. Raises what `Authority.grant` raises.
+    def grant(self, check: str, region: str, *, egress: str, confirms: bool) -> Permit:
+        """Leave to run a check once, by one try where it `confirms` a failure. Raises what `Authority.grant` raises.
 
         Where the ledger is new, also because ours was taken away, what was granted out of another one may count still:
         for as long as it can, nothing is granted.
@@ -70,6 +70,8 @@ class LedgerGrants:
             )
         equipment = self._regions[region]
         planned, settings = equipment.checks[check], equipment.settings
+        if confirms:
+            planned = planned.once()
         permit = self._desks[region].permit(planned, permit_s(planned, settings, settings.run.checks_s), egress)
         now = time.monotonic()
         # what nobody ever settled: of workers that were lost

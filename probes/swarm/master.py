@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from probes.errors import PausedError, SmokeprobeError
-from probes.model import Verdict
+from probes.heartbeat import Heartbeat, heartbeat_of
+from probes.model import Outcome, Verdict
 from probes.safety.permits import Usage, boot_clock
 from probes.swarm.board import Snapshot
+from probes.swarm.confirm import Confirmations, Judged
 from probes.swarm.dispatcher import OneUserPerCheckAndWorker
 from probes.swarm.equipment import Equipment
 from probes.swarm.fleet import FLEET_MESSAGE, TURN_S
@@ -24,10 +27,10 @@ from probes.swarm.members import Members
 from probes.swarm.open_port import guard_master
 from probes.swarm.reporting import HEALTH_EVERY_S, reporter_of, tell_health
 from probes.swarm.results import Results
-from probes.swarm.schedule import Schedule
+from probes.swarm.schedule import Occasion, Schedule
 from probes.swarm.statistics import forget_old
 from probes.swarm.status import Status, serve_status
-from probes.swarm.ticks import NoData, Ticks
+from probes.swarm.ticks import Ticks, no_data
 
 if TYPE_CHECKING:
     from gevent.pywsgi import WSGIServer
@@ -65,9 +68,11 @@ class MasterSession:
         self._links = MasterLinks(key, self._send)
         self._grants = LedgerGrants(regions)
         self._reporter = reporter_of(self.equipment, "master", "fleet", lambda: True)
-        self.results = Results(self.equipment, self.checks, self._reporter)
+        self._heartbeat = heartbeat_of(self.equipment.options, os.environ)
+        self.results = Results(self.equipment, self.checks, self._reporter, self._heartbeat)
         self._ticks = Ticks(self._links.post, self._grants, self.results.not_judged)
         self._schedule = Schedule()
+        self._confirmations = Confirmations()
         self._environment: Environment | None = None
         self._members = Members(self._links, self._ticks, self._is_ours)
         self._early: deque[Received] = deque(maxlen=EARLY_KEPT)
@@ -100,6 +105,8 @@ class MasterSession:
             self._reporter.start()
             tell = partial(tell_health, self._reporter, self.snapshot)
             self._greenlets.append(gevent.spawn(self._for_ever, tell, HEALTH_EVERY_S))
+        if self._heartbeat is not None:
+            self._greenlets.append(gevent.spawn(self._for_ever, partial(_beat, self._heartbeat), 1.0))
         self.results.history.begin()
         log.info("master of %s, share %s", self._names, self.equipment.options.share)
 
@@ -309,7 +316,7 @@ class MasterSession:
             if body["verdict"] is None:
                 nothing = "its permit came too late"
             else:
-                self.results.judged(
+                verdict = self.results.judged(
                     body["verdict"],
                     usage.permit,
                     tick=tick,
@@ -317,11 +324,28 @@ class MasterSession:
                     verified=member.verified,
                     client=client,
                 )
+                if verdict is not None and tick is not None:
+                    self._look_again(tick.occasion, usage.permit, verdict.outcome)
         except UNREADABLE as problem:
             log.warning("a verdict of worker %s cannot be read: %s", client[:60], type(problem).__name__)
             nothing = "its verdict cannot be read"
         if nothing and tick is not None:
-            self.results.not_judged(NoData(tick.occasion.region, tick.occasion.check, "no answer", nothing))
+            self.results.not_judged(no_data(tick.occasion, "no answer", nothing))
+
+    def _look_again(self, occasion: Occasion, permit: str, outcome: Outcome) -> None:
+        judged = Judged(permit, occasion.region, occasion.check, outcome, occasion.confirms)
+        regions = {
+            region: {
+                name
+                for name in self._ticks.able(region)
+                if name in equipment.intervals and equipment.checks[name].confirmable
+            }
+            for region, equipment in self._regions.items()
+        }
+        now = boot_clock()
+        following = self._confirmations.following(judged, regions, now)
+        if following is not None and not self._draining:
+            self._ticks.begin(following, now)
 
     def _target_asked(self, client: str, body: Mapping[str, Any]) -> None:
         """What the target asked of one worker holds for all."""
@@ -331,3 +355,8 @@ class MasterSession:
         for other in self._links.sessions:
             if hold is not None and other != client:
                 self._links.post(other, hold[0], hold[1])
+
+
+def _beat(heartbeat: Heartbeat) -> None:
+    if trouble := heartbeat.turn():
+        log.warning("%s Probing goes on.", trouble)

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from probes.heartbeat import Heartbeat
+from probes.model import Verdict
 from probes.pipeline import decode, presentable
 from probes.quorum import region_tag
 from probes.safety.permits import boot_clock
@@ -33,9 +35,15 @@ log = logging.getLogger(__name__)
 class Results:
     """All that is known of the target, and was; `checks` are all that there ever are."""
 
-    def __init__(self, equipment: Equipment, checks: tuple[str, ...], reporter: Reporter | None = None) -> None:
+    def __init__(
+        self,
+        equipment: Equipment,
+        checks: tuple[str, ...],
+        reporter: Reporter | None = None,
+        heartbeat: Heartbeat | None = None,
+    ) -> None:
         self.checks = checks
-        self._reporter = reporter
+        self._reporter, self._heartbeat = reporter, heartbeat
         self.board = Board()
         options = equipment.options
         self.history = History(open_store(options.state, options.database_url, equipment.target), self._remembered)
@@ -59,10 +67,11 @@ class Results:
 
     def judged(
         self, message: Mapping[str, Any], permit: str, *, tick: Tick | None, region: str, verified: bool, client: str
-    ) -> None:
+    ) -> Verdict | None:
         """A worker of a region has come to a verdict on a permit, for a tick, unless that was given up meanwhile.
 
-        Raises ValueError, of which pydantic's ValidationError is one, where it is none, or none for this tick.
+        Returns it as it is counted; None where it is not. Raises ValueError, of which pydantic's ValidationError is
+        one, where it is none, or none for this tick.
         """
         verdict = presentable(decode(message), self._redactor)
         counted = permit in self._heard
@@ -71,20 +80,26 @@ class Results:
             if counted or verdict.check != tick.occasion.check:
                 raise ValueError("it is the verdict of another tick")
         if counted or verdict.check not in self.checks:
-            return
+            return None
         self._hear(permit)
         self.board.judged(region, verdict, boot_clock(), verified=verified, id_=permit)
         self.history.judged(verdict, permit, region=region, verified=verified, worker=client[:LONGEST_NAME])
         self._verified[region] = verified
+        if self._heartbeat is not None:
+            self._heartbeat.judged(verdict.outcome)
         if self._reporter is not None:
             tag = region_tag(region, verified=verified)
             self._reporter.judged(tag, verdict)
             for step in verdict.steps:
                 self._reporter.requested(tag, verdict.check, step)
         log.info("%s %s: %s %s", region, verdict.check, verdict.outcome, verdict.reason or "")
+        return verdict
 
     def not_judged(self, nothing: NoData) -> None:
-        """A tick has come to nothing."""
+        """A tick has come to nothing; a further look that was not possible leaves things as they are."""
+        if nothing.confirms:
+            log.info("%s %s: not confirmed, %s", nothing.region, nothing.check, nothing.why)
+            return
         why = self._redactor.text(f"{nothing.why}: {nothing.detail}" if nothing.detail else nothing.why)
         self.board.not_judged(nothing.region, nothing.check, why)
         self.history.not_judged(nothing.region, nothing.check, why)

@@ -13,16 +13,26 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A check has failed in a region: `id` is that of the record."""
+
+    id: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
 class Occasion:
-    """One planned occasion for a check in a region, which lasts until the next one.
+    """One occasion for a check in a region: a planned one lasts until the next one.
 
     Its `number` is when it starts, in milliseconds by the boot clock: so none comes twice, whatever grid is laid next.
+    One that `confirms` a failure is not planned, but comes of that.
     """
 
     region: str
     check: str
     number: int
     ends: float  # by the clock that `Schedule.due` is told
+    confirms: Failure | None = None
 
 
 class Schedule:

@@ -36,8 +36,10 @@ class Post(Protocol):
 class Grants(Protocol):
     """Who makes permits."""
 
-    def grant(self, check: str, region: str, *, egress: str) -> Permit:
+    def grant(self, check: str, region: str, *, egress: str, confirms: bool) -> Permit:
         """Leave to run a check once, from an address of `egress`; empty where nothing bears out whose address it is.
+
+        What only confirms a failure is tried once, and so gets a smaller permit.
 
         Raises NoBudgetError, PausedError and LedgerError.
         """
@@ -69,8 +71,9 @@ class Tick:
 
     @property
     def id(self) -> str:
-        """Names the tick: a region and check have each number once."""
-        return f"{self.occasion.region}/{self.occasion.check}/{self.occasion.number}"
+        """Names the tick: a region and check have each number once, and perhaps a confirmation at the same moment."""
+        again = "/again" if self.occasion.confirms else ""
+        return f"{self.occasion.region}/{self.occasion.check}/{self.occasion.number}{again}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,12 @@ class NoData:
     check: str
     why: Reason
     detail: str
+    confirms: bool = False  # it was to confirm a failure, and was not planned
+
+
+def no_data(occasion: Occasion, why: Reason, detail: str) -> NoData:
+    """What is to be said of an occasion that has come to nothing."""
+    return NoData(occasion.region, occasion.check, why, detail, confirms=occasion.confirms is not None)
 
 
 class Ticks:
@@ -100,6 +109,10 @@ class Ticks:
     def under_way(self) -> tuple[Tick, ...]:
         """Ticks that have come to nothing yet."""
         return tuple(self._ticks.values())
+
+    def able(self, region: str) -> frozenset[str]:
+        """The checks that some worker of a region can do."""
+        return frozenset().union(*(worker.checks for worker in self._workers.values() if worker.region == region))
 
     def join(self, client: str, region: str, checks: frozenset[str], *, verified: bool = False) -> None:
         """A worker is there, or there anew: then what it had is lost."""
@@ -156,7 +169,10 @@ class Ticks:
             return
         try:
             egress = worker.region if worker.verified else ""
-            permit = self._grants.grant(tick.occasion.check, tick.occasion.region, egress=egress)
+            occasion = tick.occasion
+            permit = self._grants.grant(
+                occasion.check, occasion.region, egress=egress, confirms=occasion.confirms is not None
+            )
         except NoBudgetError as empty:
             self._deny(tick, now, "no budget", empty.message, empty.retry_in_s)
         except PausedError as paused:
@@ -203,7 +219,7 @@ class Ticks:
 
     def _come_to_nothing(self, tick: Tick, why: Reason, detail: str) -> None:
         self._forget(tick)
-        self._no_data(NoData(tick.occasion.region, tick.occasion.check, why, detail))
+        self._no_data(no_data(tick.occasion, why, detail))
 
     def _forget(self, tick: Tick) -> None:
         del self._ticks[tick.id]

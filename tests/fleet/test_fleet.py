@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from probes.standin.process import StandIn
-from tests.e2e.harness import LOCUST, ROOT, SMOKEPROBE, Runner, assert_left_nothing, busiest
-from tests.fleet.harness import Fleet, fleet_of, until, write_ledger
+from tests.e2e.harness import LOCUST, ROOT, SMOKEPROBE, Runner, assert_left_nothing, busiest, write_config
+from tests.fleet.harness import QUICK, Fleet, fleet_of, until, write_ledger
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
@@ -267,6 +267,23 @@ def test_one_master_has_the_workers_of_several_regions(fleet: Fleet, target: Sta
     fleet.members[2].stop()  # the worker of one region
     assert until(lambda: fleet.cell("health", "west")["reason"] == "no worker", 30), fleet.story()
     assert until(lambda: judged_since(fleet, "east")), fleet.story()
+
+
+def test_a_failure_is_looked_at_again_at_once_here_and_then_elsewhere(fleet: Fleet, target: StandIn) -> None:
+    write_config(fleet.config, QUICK, {"checks": {"api": {"every": "40s"}}})
+    target.set_faults("test-500")
+    fleet.master("--region", "east,west")
+    for region in ("east", "west"):
+        fleet.worker(f"worker-{region}", "--region", region)
+
+    def looks() -> list[tuple[float, str]]:
+        return [(entry["t"], entry["run"]) for entry in target.ledger() if entry["path"] == "/api/v1/test"]
+
+    assert until(lambda: len(looks()) >= 3, 75), fleet.story()
+    (planned, one), (here, same), (elsewhere, other) = looks()[:3]
+    assert one == same != other
+    assert elsewhere - planned < 20.0, "sooner than the next planned one"
+    assert planned <= here <= elsewhere
 
 
 def judged_since(fleet: Fleet, region: str) -> bool:

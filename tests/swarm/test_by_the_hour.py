@@ -83,11 +83,11 @@ def test_a_masters_permits_follow_the_clock(tmp_path: Path) -> None:
         )
         write_ledger(tmp_path / "state")
         grants = LedgerGrants(regions)
-        grants.grant("site", "local", egress="")
+        grants.grant("site", "local", egress="", confirms=False)
         traveller.move_to(DAY)
         grants.use("local", regions["local"].now())
         with pytest.raises(NoBudgetError):
-            grants.grant("site", "local", egress="")
+            grants.grant("site", "local", egress="", confirms=False)
 
 
 def test_what_does_not_hold_later_in_the_day_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ class Fleet:
         self.posted: list[tuple[str, str, Mapping[str, Any]]] = []
         self.granted: list[tuple[str, str]] = []
         self.egresses: list[str] = []
+        self.confirming: list[bool] = []
         self.nothing: list[NoData] = []
         self.trouble: SmokeprobeError | None = None
         self.ticks = Ticks(self.post, self, self.nothing.append)
@@ -33,7 +34,8 @@ class Fleet:
     def post(self, client: str, kind: str, body: Mapping[str, Any]) -> None:
         self.posted.append((client, kind, body))
 
-    def grant(self, check: str, region: str, *, egress: str) -> Permit:
+    def grant(self, check: str, region: str, *, egress: str, confirms: bool) -> Permit:
+        self.confirming.append(confirms)
         self.egresses.append(egress)
         if self.trouble is not None:
             raise self.trouble

@@ -53,6 +53,18 @@ def test_a_verdict_is_counted_once(tmp_path: Path) -> None:
     assert (found["cells"], found["runs"], found["unwritten"]) == ({"site": ["passed", ""]}, 1, 1)
 
 
+def test_a_failure_is_looked_at_again_at_once(tmp_path: Path) -> None:
+    """What is not there at the second look has passed; what was not possible leaves things as they are."""
+    failed, again = verdict({**PASSED, "outcome": "failed"}), ("ask", {"tick": "TICK"})
+    unseen = verdict(None)
+    (waits, gone, unjudged), _ = plays(
+        tmp_path, [(*ASKED, failed), (*ASKED, failed, again, verdict()), (*ASKED, failed, again, unseen)]
+    )
+    assert (waits["cells"]["site"][0], waits["ticks"], waits["runs"]) == ("failed", 1, 1)
+    assert (gone["cells"]["site"][0], gone["ticks"], gone["runs"]) == ("passed", 0, 2)
+    assert (unjudged["cells"]["site"][0], unjudged["ticks"], unjudged["runs"]) == ("failed", 0, 1)
+
+
 UNREADABLE: list[Said] = [
     verdict({"check": 7}),
     verdict(["passed"]),

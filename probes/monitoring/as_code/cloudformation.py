@@ -13,12 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from probes.delivery import keeps_a_secret
 from probes.errors import ConfigError, SmokeprobeError
 from probes.monitoring.as_code.changes import Change, Found, Remove
 from probes.monitoring.as_code.https import TIMEOUT_S, ApiError
 from probes.monitoring.as_code.mark import OWNER, Mark
 from probes.monitoring.as_code.wanted import Kind, Wanted, logical_id
-from probes.monitoring.base import keeps_a_secret
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError

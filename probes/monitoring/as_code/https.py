@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import requests
 
+from probes.delivery import keeps_a_secret
 from probes.errors import ConfigError, SmokeprobeError
-from probes.monitoring.base import keeps_a_secret
 
 TIMEOUT_S = 10.0
 """What connecting, and each wait for a part of the answer, may take."""

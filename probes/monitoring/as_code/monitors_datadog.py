@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from probes.config.alert_rules import Condition
+from probes.config.conditions import Condition
 from probes.config.monitoring import ServiceOptions
 from probes.monitoring.as_code.wanted import Wanted
 from probes.monitoring.as_code.watch import NONE, Monitors, Watch, channels, mails, number

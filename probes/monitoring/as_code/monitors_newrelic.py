@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from probes.config.alert_rules import Condition, Rule
+from probes.config.alert_rules import Rule
+from probes.config.conditions import Condition
 from probes.config.monitoring import ServiceOptions
 from probes.monitoring.as_code.wanted import Wanted
 from probes.monitoring.as_code.watch import Monitors, Watch, channels, mails, number

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from probes.config.alert_rules import Condition
+from probes.config.conditions import Condition
 from probes.config.metrics import METRICS
 from probes.config.monitoring import ServiceOptions
 from probes.monitoring.as_code.wanted import Wanted
