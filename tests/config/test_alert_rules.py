@@ -19,6 +19,10 @@ from probes.errors import ConfigError
 from tests.config.sample import GOOD, as_yaml, read
 
 BAD = Path(__file__).with_name("bad-rules.yaml")
+NO_ADDRESS = (
+    'is no address: write name@example.com, "slack:#channel", or pagerduty, opsgenie or apprise with a name, such as '
+    "pagerduty:primary"
+)
 
 RULE: Mapping[str, Any] = {
     "metric": "smoke_test.success",
@@ -203,6 +207,18 @@ def test_an_environment_without_regions_has_nothing_to_count(tmp_path: Path) -> 
     assert rules(tmp_path).problems_in(settings, Integration()) == [
         f"{tmp_path / FILE}:1: rules.one.quorum: here names no regions, and only named ones are counted"
     ]
+
+
+def test_a_quorum_wants_regions_that_something_can_bear_out(tmp_path: Path) -> None:
+    """Of a place that is no region of AWS only a proof can tell; what is not borne out counts for no rule."""
+    regions = "regions: [us-east-1, attic]\n"
+    text = GOOD.replace("regions: [us-east-1, eu-west-1]\n", regions)
+    why = "2 can never be reached: nothing bears out attic; say what does (region_proofs)"
+    problem = f"{tmp_path / FILE}:1: rules.one.quorum: {why}"
+    assert rules(tmp_path).problems_in(read(tmp_path, text), Integration()) == [problem]
+    proved = text.replace(regions, regions + "region_proofs: { attic: { env: PLACE } }\n")
+    assert rules(tmp_path).problems_in(read(tmp_path, proved), Integration()) == []
+    assert rules(tmp_path, quorum=1).problems_in(read(tmp_path, text), Integration()) == []
 
 
 @pytest.mark.parametrize(
