@@ -120,7 +120,7 @@ def say_errors(work: Callable[[], object]) -> None:
     try:
         work()
     except ConfigError as problem:
-        _end(problem, USAGE)
+        _end(problem, 2)
     except SmokeprobeError as problem:
         _end(problem, 3)
 
