@@ -37,6 +37,8 @@ RULE: Mapping[str, Any] = {
     "evaluator": "datadog",
 }
 
+NO_ADDRESS = 'is no address: write name@example.com, "slack:#channel", pagerduty:NAME or opsgenie:NAME or apprise:NAME'
+
 
 def rules(folder: Path, **changes: Any) -> RuleFile:
     """One rule, changed."""
