@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any, Literal, TypeVar
 
+from probes.errors import ConfigError
+
 LONGEST_WAIT_S = 600.0
 """However long a service asks to be left alone, it is asked again after so many seconds."""
 
 LARGEST_ANSWER = 65536
-"""Bytes that are read of an answer."""
+"""Bytes that are read of an answer. One without end would leave no other greenlet a turn, and so no time-out either."""
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Hosts that are this machine: what goes there can be read by nobody on the way."""
 
 _T = TypeVar("_T")
 
@@ -105,6 +110,19 @@ def seconds_asked(text: str) -> float:
     return min(float(text), LONGEST_WAIT_S) if text.isascii() and text.isdigit() else 0.0
 
 
+def key_of(environ: Mapping[str, str], name: str) -> str:
+    """A key, as it can stand in a header. Raises ConfigError where it cannot, without showing it."""
+    key = environ.get(name, "").strip()
+    if not fits_a_header(key):
+        raise ConfigError(f"{name}: a line break, or a letter that no key has, is in it.", hint="Copy the key anew.")
+    return key
+
+
+def fits_a_header(text: str) -> bool:
+    """Whether HTTP can carry it as a header's value."""
+    return text.isascii() and text.isprintable()
+
+
 def is_url(url: str) -> bool:
     """Whether something can be sent there over HTTP."""
     try:
@@ -120,5 +138,5 @@ def keeps_a_secret(url: str) -> bool:
         parts = urllib.parse.urlsplit(url)
     except ValueError:
         return False
-    loopback = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    loopback = parts.scheme == "http" and parts.hostname in LOOPBACK
     return loopback or (parts.scheme == "https" and bool(parts.hostname))

@@ -31,7 +31,7 @@ def validate_plan(options: RunOptions) -> Plan:
     What stands beside it, for the monitoring services, as rules, channels and maintenance, is looked at too.
     """
     source = options.source
-    load_integration(source.path.parent / FILE)
+    integration = load_integration(source.path.parent / FILE)
     load_dashboards(source.path.parent / FOLDER)
     rules = load_rules(source.path.parent / RULES)
     channels = load_channels(source.path.parent / CHANNELS)
@@ -41,7 +41,7 @@ def validate_plan(options: RunOptions) -> Plan:
     for name, settings in load_timetable(source).everywhere():
         checks = build_checks(settings, source.path)
         if not name:
-            problems += rules.problems_in(settings)
+            problems += rules.problems_in(settings, integration)
             problems += maintenance.problems_in(settings, rules)
             problems += [
                 f"{source.path.parent / RULES}: {why}"

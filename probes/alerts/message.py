@@ -136,7 +136,8 @@ def _lasted(notice: Notice) -> str:
 
 
 def _head(notice: Notice) -> Part:
-    rules = names([trouble.rule for trouble in notice.troubles]) or "an alert"
+    which = [trouble.rule for trouble in notice.troubles]
+    rules = f"{'rule' if len(which) == 1 else 'rules'} {names(which)}"
     said = {
         "firing": f"{notice.severity.capitalize()}: {rules} in {notice.env}.",
         "worse": f"It has become worse: {rules} in {notice.env}.",

@@ -18,11 +18,14 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from probes.config.addresses import Address
+from probes.config.aws import AWS_REGION
 from probes.config.conditions import Condition, parse_condition
 from probes.config.document import Document, read_document
 from probes.config.metrics import METRICS, of_runs
 from probes.config.mistakes import Mistakes, did_you_mean, raise_if_any, read_as
 from probes.config.models import Name, Settings, Strict
+from probes.config.monitoring import FILE as INTEGRATION
+from probes.config.monitoring import Integration
 from probes.config.spans import DailySpan
 from probes.config.units import PositiveDuration, show_duration, shown
 
@@ -195,16 +198,22 @@ class RuleFile:
                 found.setdefault(address, name)
         return found
 
-    def problems_in(self, settings: Settings) -> list[str]:
-        """What does not fit one environment's configuration, one line for each place."""
+    def problems_in(self, settings: Settings, integration: Integration) -> list[str]:
+        """What does not fit one environment's configuration, or what its services are sent, a line for each place."""
         if self.document is None:
             return []
         mistakes = Mistakes(self.document)
         for name, rule in self.rules.items():
             if settings.env in rule.environments:
-                for key, message in rule.misfits(settings):
+                for key, message in (*_kept(rule, integration), *rule.misfits(settings)):
                     mistakes.say(("rules", name, key), message)
         return mistakes.lines()
+
+
+def _kept(rule: Rule, integration: Integration) -> Iterator[tuple[str, str]]:
+    options = integration.of(rule.evaluator) if rule.evaluator != OURS else None
+    if options and not options.wants(rule.metric):
+        yield "metric", f"{INTEGRATION} keeps {rule.metric} from {rule.evaluator}: it never fires"
 
 
 def _misfits(rule: Rule, settings: Settings) -> Iterator[tuple[str, str]]:
@@ -216,6 +225,17 @@ def _misfits(rule: Rule, settings: Settings) -> Iterator[tuple[str, str]]:
     elif rule.quorum > len(settings.regions):
         named = f"{settings.env} has {len(settings.regions)} regions"
         yield "quorum", f"{rule.quorum} can never be reached: {named}"
+    elif others := _not_borne_out(rule, settings):
+        why = f"nothing bears out {', '.join(others)}; say what does (region_proofs)"
+        yield "quorum", f"{rule.quorum} can never be reached: {why}"
+
+
+def _not_borne_out(rule: Rule, settings: Settings) -> list[str]:
+    """The regions that can never be verified, where the others make no quorum. Only AWS itself tells its regions."""
+    others = [
+        name for name in settings.regions if name not in settings.region_proofs and not AWS_REGION.fullmatch(name)
+    ]
+    return others if len(settings.regions) - len(others) < rule.quorum else []
 
 
 def load_rules(path: Path) -> RuleFile:

@@ -19,7 +19,7 @@ from probes.config.mistakes import raise_if_any, read_as
 from probes.config.models import Name, SecretSource, Strict
 from probes.config.secrets import read_secret
 from probes.config.units import shown
-from probes.delivery import is_url, keeps_a_secret
+from probes.delivery import LOOPBACK, is_url, keeps_a_secret
 from probes.errors import ConfigError
 
 FILE = "channels.yaml"
@@ -31,7 +31,6 @@ TRACE = "{trace_id}"
 
 _HOST = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|[0-9a-f:]{3,39}")
 _CHANNEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def _link(value: str) -> str:
@@ -89,7 +88,7 @@ class MailOptions(Strict):
     @field_validator("security")
     @classmethod
     def _private(cls, value: str, info: ValidationInfo) -> str:
-        if value == "none" and info.data.get("host") not in _LOOPBACK:
+        if value == "none" and info.data.get("host") not in LOOPBACK:
             raise ValueError("none is for a server on this machine only: others can read what goes there")
         return value
 
