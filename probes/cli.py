@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from probes import __version__
+from probes.cli_alerts import alerts
+from probes.cli_history import history
 from probes.cli_options import (
     Config,
     Env,
@@ -24,12 +26,10 @@ from probes.cli_options import (
     Share,
     StateDir,
     TargetUrl,
+    say_errors,
 )
-from probes.errors import ConfigError, SmokeprobeError
+from probes.errors import ConfigError
 from probes.options import ENVIRONMENT, RunOptions, check_names, forget_empty, resume_command
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 app = typer.Typer(
     name="smokeprobe",
@@ -49,8 +49,8 @@ monitoring = typer.Typer(
     cls=QuietHelp, no_args_is_help=True, help="Monitoring services: try them; dashboards and monitors as code."
 )
 app.add_typer(monitoring, name="monitoring")
-
-USAGE = 2
+app.add_typer(alerts, name="alerts")
+app.command()(history)
 
 
 @app.command()
@@ -123,7 +123,7 @@ def ui(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
     from probes.swarm.fleet import refuse_taken
 
     options = RunOptions(env, config, target_url, region, (), no_browser, state_dir=state_dir, share=share)
-    _say_errors(lambda: refuse_taken("--port", host, port))
+    say_errors(lambda: refuse_taken("--port", host, port))
     address = ("--web-host", host, "--web-port", str(port))
     serve("ui.conf", options, (*address, f"--tls-cert={tls_cert}", f"--tls-key={tls_key}"))
 
@@ -203,7 +203,7 @@ def init(
         write_atomically(file, text)
         typer.echo(f"{file} is written. Run it:  smokeprobe run --config {file}")
 
-    _say_errors(work)
+    say_errors(work)
 
 
 @app.command()
@@ -214,17 +214,18 @@ def validate(
     region: Region = "local",
     share: Share = "adhoc",
 ) -> None:
-    """Check a configuration and show its plan: the worst case for each limit, and what a day costs the target.
+    """Check a configuration and show its plan: the worst case for each limit, what a day costs, what rules come to.
 
     Sends nothing. Exit code 2 where there is a mistake, or where it does not fit under the ceiling.
     """
-    from probes.validate import print_plan, validate_plan
+    from probes.validate import print_plan, print_rules, sums_of_rules, validate_plan
 
     def work() -> None:
         options = RunOptions(env=env, config=config, target_url=target_url, region=region, share=share)
         print_plan(validate_plan(options))
+        print_rules(sums_of_rules(options))
 
-    _say_errors(work)
+    say_errors(work)
 
 
 @app.command()
@@ -241,7 +242,7 @@ def standin(
     """Be a target to try things on. With a COMMAND: run that against it, and end with its exit code."""
     from probes import trial
 
-    _say_errors(lambda: sys.exit(trial.stand_in(port, persona, tuple(fault or ()), tuple(command or ()))))
+    say_errors(lambda: sys.exit(trial.stand_in(port, persona, tuple(fault or ()), tuple(command or ()))))
 
 
 @app.command()
@@ -256,7 +257,7 @@ def doctor(
     from probes.doctor import examine
 
     options = RunOptions(env=env, config=config, target_url=target_url, region=region, state_dir=state_dir)
-    _say_errors(lambda: sys.exit(examine(options)))
+    say_errors(lambda: sys.exit(examine(options)))
 
 
 @monitoring.command("send-test")
@@ -268,7 +269,7 @@ def send_test(env: Env = "local", config: Config = "", region: Region = "local")
     from probes.send_test import send_tests
 
     options = RunOptions(env=env, config=config, region=region)
-    _say_errors(lambda: sys.exit(send_tests(options)))
+    say_errors(lambda: sys.exit(send_tests(options)))
 
 
 @monitoring.command()
@@ -284,7 +285,7 @@ def render(
     from probes.as_code import AsCode
 
     work = AsCode(service, RunOptions(env=env, config=config))
-    _say_errors(lambda: sys.exit(work.render(directory)))
+    say_errors(lambda: sys.exit(work.render(directory)))
 
 
 @monitoring.command()
@@ -296,7 +297,7 @@ def plan(service: Service, env: Env = "local", config: Config = "", prune: Prune
     from probes.as_code import AsCode
 
     work = AsCode(service, RunOptions(env=env, config=config))
-    _say_errors(lambda: sys.exit(work.plan(prune=prune)))
+    say_errors(lambda: sys.exit(work.plan(prune=prune)))
 
 
 @monitoring.command()
@@ -309,7 +310,7 @@ def apply(service: Service, env: Env = "local", config: Config = "", prune: Prun
     from probes.as_code import AsCode
 
     work = AsCode(service, RunOptions(env=env, config=config))
-    _say_errors(lambda: sys.exit(work.apply(prune=prune)))
+    say_errors(lambda: sys.exit(work.apply(prune=prune)))
 
 
 @app.command()
@@ -339,7 +340,7 @@ def pause(
         until = f"for {show_duration(length)}" if length else f"until `{resume_command(state_dir)}`"
         typer.echo(f"Probing is paused {until}, in the ledger {ledger.place}.")
 
-    _say_errors(work)
+    say_errors(work)
 
 
 @app.command()
@@ -351,7 +352,7 @@ def resume(state_dir: StateDir = "") -> None:
         said = "Probing goes on" if ledger.resume(None) else "Nothing was paused by hand"
         typer.echo(f"{said}, in the ledger {ledger.place}.")
 
-    _say_errors(work)
+    say_errors(work)
 
 
 def _ledger(state_dir: str) -> Ledger:
@@ -377,21 +378,6 @@ def options(
 ) -> None:
     """Production smoke tests that never harm what they probe."""
     forget_empty(os.environ)  # before a command looks for its options there
-
-
-def _say_errors(work: Callable[[], object]) -> None:
-    """Say an error on one screen, without a traceback, and end with exit code 2 (configuration) or 3."""
-    try:
-        work()
-    except ConfigError as problem:
-        _end(problem, USAGE)
-    except SmokeprobeError as problem:
-        _end(problem, 3)
-
-
-def _end(problem: SmokeprobeError, code: int) -> NoReturn:
-    typer.echo(str(problem), err=True)
-    sys.exit(code)
 
 
 if TYPE_CHECKING:

@@ -1,13 +1,15 @@
-"""The options that several commands share, and how help shows them."""
+"""What commands share: options, how help shows them, and how errors are said."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+import sys
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
+from probes.errors import ConfigError, SmokeprobeError
 from probes.options import ENVIRONMENT
 
 
@@ -83,7 +85,7 @@ NoBrowser = Annotated[
 
 Service = Annotated[
     Literal["datadog", "newrelic", "cloudwatch", "prometheus"],
-    typer.Option(help="Of datadog, newrelic, cloudwatch and prometheus.", metavar="NAME"),
+    typer.Option(help="Whose format or API: datadog, newrelic, cloudwatch or prometheus.", metavar="NAME"),
 ]
 Prune = Annotated[bool, typer.Option("--prune", help="Remove what is ours there and no longer described.")]
 
@@ -111,3 +113,18 @@ def _quiet(params: Iterable[Any]) -> Iterable[Any]:
         if getattr(param, "is_flag", False):
             param.metavar = ""
     return params
+
+
+def say_errors(work: Callable[[], object]) -> None:
+    """Say an error on one screen, without a traceback, and end with exit code 2 (configuration) or 3."""
+    try:
+        work()
+    except ConfigError as problem:
+        _end(problem, 2)
+    except SmokeprobeError as problem:
+        _end(problem, 3)
+
+
+def _end(problem: SmokeprobeError, code: int) -> NoReturn:
+    typer.echo(str(problem), err=True)
+    sys.exit(code)

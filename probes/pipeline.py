@@ -168,8 +168,11 @@ class Pipeline:
         self, report: RunReport, sinks: Mapping[str, Mapping[str, int]], troubles: tuple[str, ...]
     ) -> RunReport:
         """The report with what the monitoring services have taken, and what is wrong with them."""
-        notes = tuple(self._redactor.text(trouble) for trouble in troubles)
-        return replace(report, sinks=sinks, notes=(*report.notes, *notes))
+        return self.with_notes(replace(report, sinks=sinks), *troubles)
+
+    def with_notes(self, report: RunReport, *said: str) -> RunReport:
+        """The report with what is to be said besides."""
+        return replace(report, notes=(*report.notes, *map(self._redactor.text, said)))
 
 
 def publish(

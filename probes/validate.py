@@ -2,41 +2,101 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.console import Console
 from rich.table import Table
 
+from probes.alerts import arithmetic
+from probes.alerts.arithmetic import Sums
 from probes.checks.registry import build_checks, load_timetable
 from probes.config.alert_rules import FILE as RULES
-from probes.config.alert_rules import load_rules
+from probes.config.alert_rules import OURS, Rule, load_rules
+from probes.config.channels import FILE as CHANNELS
+from probes.config.channels import load_channels, unreached
 from probes.config.dashboards import FOLDER, load_dashboards
+from probes.config.maintenance import FILE as MAINTENANCE
+from probes.config.maintenance import load_maintenance
+from probes.config.models import Settings
 from probes.config.monitoring import FILE, load_integration
 from probes.config.units import show_duration
 from probes.errors import ConfigError
-from probes.options import RunOptions
+from probes.options import DATABASE_URL, RunOptions
 from probes.plan import LimitPlan, Plan, make_plan, problems_of, worst_of
 
 
 def validate_plan(options: RunOptions) -> Plan:
     """The worst plan of a configuration that is right and fits, over all overrides. Raises ConfigError otherwise.
 
-    What stands beside it, for the monitoring services and as rules, is looked at too.
+    What stands beside it, for the monitoring services, as rules, channels and maintenance, is looked at too.
     """
     source = options.source
-    load_integration(source.path.parent / FILE)
+    integration = load_integration(source.path.parent / FILE)
     load_dashboards(source.path.parent / FOLDER)
     rules = load_rules(source.path.parent / RULES)
+    channels = load_channels(source.path.parent / CHANNELS)
+    maintenance = load_maintenance(source.path.parent / MAINTENANCE)
     problems: list[str] = []
     plans: list[Plan] = []
     for name, settings in load_timetable(source).everywhere():
         checks = build_checks(settings, source.path)
         if not name:
-            problems += rules.problems_in(settings)
-        found = problems_of(settings, checks, options.share, options.region)
+            problems += rules.problems_in(settings, integration)
+            problems += maintenance.problems_in(settings, rules)
+            problems += [
+                f"{source.path.parent / RULES}: {why}"
+                for why in unreached(channels, rules.addresses(settings.env)).values()
+            ]
+        found = arithmetic.problems_of(rules, settings, shared=_shared(options, settings))
+        found += problems_of(settings, checks, options.share, options.region)
         problems += [f"{line} (with {name})" if name and line not in problems else line for line in found]
         plans.append(make_plan(settings, checks))
     if problems:
         raise ConfigError(f"{source.path} does not hold:", tuple(dict.fromkeys(problems)))
     return worst_of(plans)
+
+
+def sums_of_rules(options: RunOptions) -> list[tuple[Rule, Sums]]:
+    """What each rule of the environment comes to; `validate_plan` has found them right."""
+    settings = load_timetable(options.source).base
+    rules = load_rules(options.source.path.parent / RULES).rules
+    shared = _shared(options, settings)
+    return [
+        (rule, arithmetic.sums_of(name, rule, settings, shared=shared))
+        for name, rule in rules.items()
+        if settings.env in rule.environments
+    ]
+
+
+def _shared(options: RunOptions, settings: Settings) -> bool:
+    return bool(options.database_url) or settings.ledger == "database"
+
+
+def print_rules(sums: list[tuple[Rule, Sums]], console: Console | None = None) -> None:
+    """What each rule comes to: who tells, on what ground, and how late at worst."""
+    if not sums:
+        return
+    console = console or Console()
+    table = Table(
+        title="Alert rules: what each region gives a window, and how soon an outage is told", title_justify="left"
+    )
+    for heading in ("rule", "told by", "window", "samples", "regions", "known within"):
+        table.add_column(heading, justify="left" if heading in {"rule", "told by"} else "right")
+    for rule, each in sums:
+        samples = f"{each.samples} (of {rule.samples})" if each.samples else ""
+        alert = show_duration(each.alert_s) if math.isfinite(each.alert_s) else ""
+        regions = f"{rule.quorum} of {each.regions}"
+        table.add_row(each.rule, rule.evaluator, show_duration(rule.window), samples, regions, alert)
+    console.print(table)
+    for rule, each in sums:
+        if each.rare and not rule.checks:
+            rare = ", ".join(each.rare)
+            console.print(f"{each.rule}: {rare} come less than twice a window, so they count for little.")
+    if alone := [each.rule for rule, each in sums if rule.evaluator == OURS and not each.together]:
+        console.print(
+            f"{', '.join(alone)}: each master keeps a store of its own, so each tells on its own of an outage that all "
+            f"of them see; with {DATABASE_URL} they are told once."
+        )
 
 
 def print_plan(plan: Plan, console: Console | None = None) -> None:

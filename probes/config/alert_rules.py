@@ -1,4 +1,4 @@
-"""`alert-rules.yaml`: who is told of what, and which one service watches for it.
+"""`alert-rules.yaml`: who is told of what, and who watches for it: we, or one service.
 
 A rule looks at the samples of one metric that a region has given within the window, those of its checks together, and
 holds their statistic against the condition. It fires where that holds in `quorum` of the verified regions that the
@@ -8,85 +8,39 @@ nothing. It recovers where the recovery condition holds in so many of them that 
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
+from probes.config.addresses import Address
+from probes.config.aws import AWS_REGION
+from probes.config.conditions import Condition, parse_condition
 from probes.config.document import Document, read_document
-from probes.config.metrics import METRICS, Unit, of_runs
+from probes.config.metrics import METRICS, of_runs
 from probes.config.mistakes import Mistakes, did_you_mean, raise_if_any, read_as
 from probes.config.models import Name, Settings, Strict
-from probes.config.units import PositiveDuration, parse_duration, parse_fraction, show_duration, shown
+from probes.config.monitoring import FILE as INTEGRATION
+from probes.config.monitoring import Integration
+from probes.config.spans import DailySpan
+from probes.config.units import PositiveDuration, show_duration, shown
 
 FILE = "alert-rules.yaml"
-RESERVED = "smokeprobe"
-"""The evaluator that will be our own."""
+OURS: Final = "smokeprobe"
+"""The evaluator that is our own: a master, or a run at its end."""
 
-Operator = Literal["<", "<=", ">", ">="]
 Evaluator = Literal["datadog", "newrelic", "cloudwatch", "prometheus"]
 EVALUATORS: tuple[Evaluator, ...] = ("datadog", "newrelic", "cloudwatch", "prometheus")
+AnyEvaluator = Evaluator | Literal["smokeprobe"]
 
+SHORTEST_REMINDER_S = 300.0
 SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 60.0, 86400.0
 
-_NEGATED: Mapping[Operator, Operator] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
-_CONDITION = re.compile(r"(<=?|>=?) ?(\S.*)")
 _PERCENTILE = re.compile(r"p([1-9][0-9]?)")
-_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_SLACK = re.compile(r"slack:#[a-z0-9][a-z0-9_-]{0,79}")
-_PLAIN_NUMBER = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?")
-_EXAMPLES: Mapping[Unit, str] = {
-    "": "0.9", "fraction": "50%", "percent": "80%", "millisecond": "500ms", "second": "20s", "day": "14d",
-}  # fmt: skip
-_SECONDS: Mapping[Unit, float] = {"millisecond": 0.001, "second": 1.0, "day": 86400.0}
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A comparison with a value, in the metric's own unit."""
-
-    operator: Operator
-    value: float
-
-    @property
-    def negated(self) -> Condition:
-        """What holds exactly where this one does not."""
-        return Condition(_NEGATED[self.operator], self.value)
-
-    @property
-    def upwards(self) -> bool:
-        """Whether it speaks of what is too much."""
-        return self.operator in {">", ">="}
-
-
-def _parse(text: Any, metric: str) -> Condition:
-    """`< 0.9` → a condition in the metric's unit. Raises ValueError; without a metric only for what never is one."""
-    unit: Unit = METRICS[metric].unit if metric else ""
-    match = _CONDITION.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise ValueError(f'{shown(text)} is no condition: write "< {_EXAMPLES[unit]}", or with <=, > or >=')
-    operator: Any = match[1]
-    return Condition(operator, _value(match[2], metric, unit) if metric else 0.0)
-
-
-def _value(text: str, metric: str, unit: Unit) -> float:
-    if unit in _SECONDS:
-        try:
-            return round(parse_duration(text) / _SECONDS[unit], 9)
-        except ValueError:
-            raise ValueError(f"{metric} is a time, with its unit: write {_EXAMPLES[unit]}, not {shown(text)}") from None
-    if unit in {"fraction", "percent"}:
-        try:
-            share = parse_fraction(text if text.endswith("%") else float(text))
-        except ValueError:
-            raise ValueError(f"{metric} is a share: write {_EXAMPLES[unit]}, not {shown(text)}") from None
-        return share if unit == "fraction" else 100.0 * share
-    if not _PLAIN_NUMBER.fullmatch(text):
-        raise ValueError(f"{metric} has no unit: write a number such as {_EXAMPLES[unit]}, not {shown(text)}")
-    return float(text)
 
 
 def _metric(value: str) -> str:
@@ -105,28 +59,21 @@ def _window(value: float) -> float:
     return value
 
 
-def _address(value: str) -> str:
-    if not _MAIL.fullmatch(value) and not _SLACK.fullmatch(value):
-        raise ValueError(f'{shown(value)} is no address: write name@example.com or "slack:#channel"')
-    return value
-
-
 def _evaluator(value: Any) -> Any:
-    if value == RESERVED:
-        raise ValueError(f"{RESERVED} does not evaluate rules itself yet: name one of {', '.join(EVALUATORS)}")
+    known = (OURS, *EVALUATORS)
     if not isinstance(value, str):
-        raise ValueError("one service watches for a rule, never two: each would tell of one outage")  # noqa: TRY004 - pydantic's
-    if value not in EVALUATORS:
-        near = did_you_mean(value, EVALUATORS)
-        raise ValueError(f"{shown(value)} evaluates no rules: one of {', '.join(EVALUATORS)}{near}")
+        raise ValueError("one evaluator watches for a rule, never two: each would tell of one outage")  # noqa: TRY004 - pydantic's
+    if value not in known:
+        raise ValueError(f"{shown(value)} evaluates no rules: one of {', '.join(known)}{did_you_mean(value, known)}")
     return value
-
-
-Address = Annotated[str, AfterValidator(_address)]
 
 
 class Rule(Strict):
-    """One rule. `checks` are those that it is about: all, unless named. `recovery` is the condition's contrary."""
+    """One rule. `checks` are those that it is about: all, unless named. `recovery` is the condition's contrary.
+
+    `reminder` is how often it is told again while it goes on: never, unless it says so; in `mute` nothing is told of
+    it but its end.
+    """
 
     metric: Annotated[str, AfterValidator(_metric)]
     statistic: str
@@ -139,8 +86,10 @@ class Rule(Strict):
     environments: tuple[Name, ...] = Field(min_length=1)
     severity: Literal["critical", "warning", "info"]
     notify: tuple[Address, ...] = Field(min_length=1)
-    evaluator: Annotated[Evaluator, BeforeValidator(_evaluator)]
+    evaluator: Annotated[AnyEvaluator, BeforeValidator(_evaluator)]
     no_data: Literal["ok", "alert"] = "ok"
+    reminder: PositiveDuration | None = None
+    mute: tuple[DailySpan, ...] = ()
 
     @field_validator("statistic")
     @classmethod
@@ -155,12 +104,12 @@ class Rule(Strict):
     @field_validator("condition", mode="before")
     @classmethod
     def _read(cls, value: Any, info: ValidationInfo) -> Condition:
-        return _parse(value, info.data.get("metric", ""))
+        return parse_condition(value, info.data.get("metric", ""))
 
     @field_validator("recovery", mode="before")
     @classmethod
     def _read_recovery(cls, value: Any, info: ValidationInfo) -> Condition:
-        found = _parse(value, info.data.get("metric", ""))
+        found = parse_condition(value, info.data.get("metric", ""))
         condition: Condition | None = info.data.get("condition")
         if condition is None or not info.data.get("metric"):
             return found
@@ -175,6 +124,21 @@ class Rule(Strict):
     def _some(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if value and of_runs(info.data.get("metric", "")):
             raise ValueError(f"{info.data['metric']} is of whole runs: leave the checks out")
+        return value
+
+    @field_validator("reminder", "mute")
+    @classmethod
+    def _only_ours(cls, value: Any, info: ValidationInfo) -> Any:
+        evaluator = info.data.get("evaluator", OURS)
+        if value and evaluator != OURS:
+            raise ValueError(f"{evaluator} tells of this rule, and is not told of that: set it there, and leave it out")
+        return value
+
+    @field_validator("reminder")
+    @classmethod
+    def _not_a_nuisance(cls, value: float | None) -> float | None:
+        if value is not None and value < SHORTEST_REMINDER_S:
+            raise ValueError(f"{show_duration(value)} is too often: write 5m or longer")
         return value
 
     @field_validator("quorum")
@@ -195,6 +159,17 @@ class Rule(Strict):
         match = _PERCENTILE.fullmatch(self.statistic)
         return int(match[1]) if match else 0
 
+    def of(self, values: Sequence[float]) -> float:
+        """The statistic of values that are in order, of which there is one at least."""
+        if self.percentile:
+            return values[math.ceil(self.percentile / 100 * len(values)) - 1]  # by nearest rank
+        total = math.fsum(values)
+        return {"min": values[0], "max": values[-1], "sum": total, "mean": total / len(values)}[self.statistic]
+
+    def misfits(self, settings: Settings) -> list[tuple[str, str]]:
+        """What does not fit an environment's configuration: each a key, and what is wrong with it."""
+        return list(_misfits(self, settings))
+
 
 class Rules(Strict):
     """The whole file."""
@@ -209,22 +184,36 @@ class RuleFile:
     rules: Mapping[str, Rule]
     document: Document | None = None
 
-    def of(self, env: str, evaluator: Evaluator) -> dict[str, Rule]:
-        """Those that a service watches for in an environment."""
+    def of(self, env: str, evaluator: AnyEvaluator) -> dict[str, Rule]:
+        """Those that an evaluator watches for in an environment."""
         return {
             name: rule for name, rule in self.rules.items() if rule.evaluator == evaluator and env in rule.environments
         }
 
-    def problems_in(self, settings: Settings) -> list[str]:
-        """What does not fit one environment's configuration, one line for each place."""
+    def addresses(self, env: str) -> dict[str, str]:
+        """Whom we tell ourselves in an environment: each address, and the first rule that names it."""
+        found: dict[str, str] = {}
+        for name, rule in self.of(env, OURS).items():
+            for address in rule.notify:
+                found.setdefault(address, name)
+        return found
+
+    def problems_in(self, settings: Settings, integration: Integration) -> list[str]:
+        """What does not fit one environment's configuration, or what its services are sent, a line for each place."""
         if self.document is None:
             return []
         mistakes = Mistakes(self.document)
         for name, rule in self.rules.items():
             if settings.env in rule.environments:
-                for key, message in _misfits(rule, settings):
+                for key, message in (*_kept(rule, integration), *rule.misfits(settings)):
                     mistakes.say(("rules", name, key), message)
         return mistakes.lines()
+
+
+def _kept(rule: Rule, integration: Integration) -> Iterator[tuple[str, str]]:
+    options = integration.of(rule.evaluator) if rule.evaluator != OURS else None
+    if options and not options.wants(rule.metric):
+        yield "metric", f"{INTEGRATION} keeps {rule.metric} from {rule.evaluator}: it never fires"
 
 
 def _misfits(rule: Rule, settings: Settings) -> Iterator[tuple[str, str]]:
@@ -236,6 +225,17 @@ def _misfits(rule: Rule, settings: Settings) -> Iterator[tuple[str, str]]:
     elif rule.quorum > len(settings.regions):
         named = f"{settings.env} has {len(settings.regions)} regions"
         yield "quorum", f"{rule.quorum} can never be reached: {named}"
+    elif others := _not_borne_out(rule, settings):
+        why = f"nothing bears out {', '.join(others)}; say what does (region_proofs)"
+        yield "quorum", f"{rule.quorum} can never be reached: {why}"
+
+
+def _not_borne_out(rule: Rule, settings: Settings) -> list[str]:
+    """The regions that can never be verified, where the others make no quorum. Only AWS itself tells its regions."""
+    others = [
+        name for name in settings.regions if name not in settings.region_proofs and not AWS_REGION.fullmatch(name)
+    ]
+    return others if len(settings.regions) - len(others) < rule.quorum else []
 
 
 def load_rules(path: Path) -> RuleFile:

@@ -19,7 +19,7 @@ from probes.errors import ConfigError
 
 Kinds = Mapping[str, type[CheckOptions]]
 KindsFor = Callable[[tuple[Path, ...]], Kinds]
-OF_ALL_ENVIRONMENTS = frozenset({"alert-rules", "monitoring-integration"})
+OF_ALL_ENVIRONMENTS = frozenset({"alert-rules", "channels", "maintenance", "monitoring-integration"})
 """Files that stand beside those of the environments, and are none."""
 
 _A_DAY = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
@@ -68,6 +68,11 @@ class Timetable:
         self._base = _without_mistakes(self._document, self._kinds)
         self._region = source.region
         self._laid: dict[tuple[int, ...], Settings] = {(): self._base}
+
+    @property
+    def base(self) -> Settings:
+        """The settings without any override."""
+        return self._base
 
     def at(self, moment: dt.datetime) -> Settings:
         """The settings at a moment: the same object as long as no override begins or ends."""

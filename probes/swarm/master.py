@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from probes.errors import PausedError, SmokeprobeError
+from probes.heartbeat import Heartbeat, heartbeat_of
 from probes.model import Outcome, Verdict
 from probes.safety.permits import Usage, boot_clock
 from probes.swarm.board import Snapshot
@@ -66,7 +68,8 @@ class MasterSession:
         self._links = MasterLinks(key, self._send)
         self._grants = LedgerGrants(regions)
         self._reporter = reporter_of(self.equipment, "master", "fleet", lambda: True)
-        self.results = Results(self.equipment, self.checks, self._reporter)
+        self._heartbeat = heartbeat_of(self.equipment.options, os.environ)
+        self.results = Results(self.equipment, self.checks, self._reporter, self._heartbeat)
         self._ticks = Ticks(self._links.post, self._grants, self.results.not_judged)
         self._schedule = Schedule()
         self._confirmations = Confirmations()
@@ -102,6 +105,8 @@ class MasterSession:
             self._reporter.start()
             tell = partial(tell_health, self._reporter, self.snapshot)
             self._greenlets.append(gevent.spawn(self._for_ever, tell, HEALTH_EVERY_S))
+        if self._heartbeat is not None:
+            self._greenlets.append(gevent.spawn(self._for_ever, partial(_beat, self._heartbeat), 1.0))
         self.results.history.begin()
         log.info("master of %s, share %s", self._names, self.equipment.options.share)
 
@@ -350,3 +355,8 @@ class MasterSession:
         for other in self._links.sessions:
             if hold is not None and other != client:
                 self._links.post(other, hold[0], hold[1])
+
+
+def _beat(heartbeat: Heartbeat) -> None:
+    if trouble := heartbeat.turn():
+        log.warning("%s Probing goes on.", trouble)

@@ -15,8 +15,9 @@ from gevent.event import Event
 from rich.console import Console
 
 from probes.errors import SmokeprobeError
-from probes.model import Layer, Outcome, Verdict
-from probes.pipeline import Pipeline, Readers, RunFacts, decode, encode, publish
+from probes.heartbeat import Heartbeat, heartbeat_of
+from probes.model import Layer, Outcome, RunReport, Verdict
+from probes.pipeline import FAILED, PASSED, Pipeline, Readers, RunFacts, decode, encode, publish
 from probes.quorum import region_tag
 from probes.regions import LONGEST_S, VerifiedRegion, verify_region
 from probes.reports.github import CommandStop
@@ -30,6 +31,7 @@ from probes.swarm.equipment import Equipment
 from probes.swarm.notes import notes_on
 from probes.swarm.prewarm import IDLE_S, start_browser
 from probes.swarm.reporting import reporter_of
+from probes.swarm.run_history import RunHistory
 from probes.swarm.signals import remembered, stopping_signals
 from probes.swarm.unjudged import unjudged
 
@@ -69,6 +71,8 @@ class SmokeSession:
         self._conductor: Conductor | None = None
         self._environment: Environment | None = None
         self._reporter = reporter_of(equipment, "run", self._mode, self._nothing_under_way)
+        self._heartbeat = heartbeat_of(equipment.options, os.environ)
+        self._history = RunHistory(equipment, self._mode)
         self._region: gevent.Greenlet[..., VerifiedRegion] | None = None
         self._untold: list[Callable[[str], None]] = []
         self._signal = 0
@@ -88,6 +92,8 @@ class SmokeSession:
         _runner(environment).register_message(VERDICT_MESSAGE, self._on_verdict)
         for number in stopping_signals():
             gevent.signal_handler(number, self._on_signal, number, environment)
+        if not self.stay:
+            self._history.begin()
         self._commands.stop()
         atexit.register(self._commands.resume)  # the job's next steps have commands of their own
         self._progress.__enter__()
@@ -96,6 +102,8 @@ class SmokeSession:
         if self._reporter is not None:
             self._reporter.start()
             environment.events.request.add_listener(self._on_request)
+        if self._heartbeat is not None and not self._ends_by_itself:
+            self._greenlets.append(gevent.spawn(self._beat, self._heartbeat))
         if self.once:
             environment.events.test_start.add_listener(self._on_start)
         if self.stay:
@@ -149,7 +157,8 @@ class SmokeSession:
             "trouble": desk.trouble,
             "sinks": self._reporter.sinks() if self._reporter is not None else {},
             "own_health": {
-                "turned_s": 0.0, "unacknowledged": 0, "unwritten": 0, "lost": 0, "ledger": desk.trouble, "store": "",
+                "turned_s": 0.0, "unacknowledged": 0, "unwritten": 0, "lost": 0, "ledger": desk.trouble,
+                "store": self._history.trouble,
             },
         }  # fmt: skip
 
@@ -174,13 +183,31 @@ class SmokeSession:
         self._progress.__exit__(None, None, None)
         options = self.equipment.options
         report = self._pipeline.report(self._facts(conductor), allow_degraded=options.allow_degraded)
+        ping = self._last_ping(report)
         if self._reporter is not None:
             self._tell_region()
             report = self._pipeline.with_sinks(report, *self._reporter.last_words(report))
+        if ping is not None:
+            ping.join()
+            report = self._pipeline.with_notes(report, *filter(None, [ping.value]))
+        if trouble := self._history.write(report):
+            report = self._pipeline.with_notes(report, trouble)
         readers = Readers(options.json_file, options.junit_file, options.html_file)
         environment.process_exit_code = publish(report, readers, self._console, self._commands).exit_code
         sys.stdout.flush()
         conductor.close()
+
+    def _last_ping(self, report: RunReport) -> gevent.Greenlet[..., str] | None:
+        """The heartbeat of a run that has come to something, beside what else is told."""
+        conclusive = report.exit_code in {PASSED, FAILED}
+        return gevent.spawn(self._heartbeat.ping) if self._heartbeat is not None and conclusive else None
+
+    def _beat(self, heartbeat: Heartbeat) -> None:
+        """The heartbeat of what goes on and on."""
+        while True:
+            gevent.sleep(1.0)
+            if trouble := heartbeat.turn():
+                self._progress.note(trouble)
 
     def _facts(self, conductor: Conductor) -> RunFacts:
         return RunFacts(
@@ -247,6 +274,9 @@ class SmokeSession:
         clean = self._pipeline.accept(verdict)
         if (reporter := self._reporter) is not None:
             self._report(lambda region: reporter.judged(region, clean))
+        if self._heartbeat is not None:
+            self._heartbeat.judged(clean.outcome)
+        self._history.judged(clean)
         if not clean.configured_out:
             verified = bool(self._region and self._region.value and self._region.value.verified)
             self.board.judged(self.equipment.options.region, clean, boot_clock(), verified=verified)
@@ -262,11 +292,18 @@ class SmokeSession:
 
     def _run_is_over(self, environment: Environment) -> None:
         if self.stay:
+            self._keep()
             gevent.spawn(_runner(environment).stop)  # Locust's page offers to start again
         else:
             if self._conductor is not None:
                 self._conductor.dismiss_browser()
             self._quit(environment)
+
+    def _keep(self) -> None:
+        """Somebody may start another run at once: what this one came to is fixed now, and written in its own time."""
+        if self._conductor is not None:
+            report = self._pipeline.report(self._facts(self._conductor), allow_degraded=False)
+            gevent.spawn(self._history.write, report)
 
     def _on_signal(self, number: int, environment: Environment) -> None:
         self._signal = self._signal or number
@@ -283,6 +320,7 @@ class SmokeSession:
         assert self._conductor is not None  # noqa: S101 - begin() has set it
         if self.stay and self._timer is not None and not self._pipeline.missing:
             self._begin_again(environment, self._conductor)
+        self._history.begin()
         self._conductor.begin_run()
         if self._timer is None:
             self._timer = gevent.spawn(self._end_in_time, environment, self._conductor)
@@ -307,6 +345,7 @@ class SmokeSession:
     def _cut_short(self, conductor: Conductor) -> None:
         conductor.end("stopped by hand", interrupted=True)
         self._fill_in(conductor)
+        self._keep()
 
     def _end_in_time(self, environment: Environment, conductor: Conductor) -> None:
         conductor.end_in_time()

@@ -9,13 +9,20 @@ from typing import Any
 import pytest
 
 from probes.checks.registry import load_settings
-from probes.config.alert_rules import FILE, Condition, RuleFile, load_rules
+from probes.config.alert_rules import FILE, RuleFile, load_rules
+from probes.config.conditions import Condition
 from probes.config.load import Source, shipped
 from probes.config.models import Settings
+from probes.config.monitoring import FILE as INTEGRATION
+from probes.config.monitoring import Integration, load_integration
 from probes.errors import ConfigError
 from tests.config.sample import GOOD, as_yaml, read
 
 BAD = Path(__file__).with_name("bad-rules.yaml")
+NO_ADDRESS = (
+    'is no address: write name@example.com, "slack:#channel", or pagerduty, opsgenie or apprise with a name, such as '
+    "pagerduty:primary"
+)
 
 RULE: Mapping[str, Any] = {
     "metric": "smoke_test.success",
@@ -29,6 +36,8 @@ RULE: Mapping[str, Any] = {
     "notify": ["oncall@example.com"],
     "evaluator": "datadog",
 }
+
+NO_ADDRESS = 'is no address: write name@example.com, "slack:#channel", pagerduty:NAME or opsgenie:NAME or apprise:NAME'
 
 
 def rules(folder: Path, **changes: Any) -> RuleFile:
@@ -59,11 +68,11 @@ def test_every_mistake_at_once() -> None:
         "7: rules.success.samples: must be greater than or equal to 1",
         "9: rules.success.environments: must not be empty",
         "10: rules.success.severity: must be 'critical', 'warning' or 'info'",
-        "11: rules.success.notify.0: 'oncall' is no address: write name@example.com or \"slack:#channel\"",
-        "11: rules.success.notify.1: 'slack:alerts' is no address: write name@example.com or \"slack:#channel\"",
+        f"11: rules.success.notify.0: 'oncall' {NO_ADDRESS}",
+        f"11: rules.success.notify.1: 'slack:alerts' {NO_ADDRESS}",
         (
-            "12: rules.success.evaluator: smokeprobe does not evaluate rules itself yet: name one of datadog, "
-            "newrelic, cloudwatch, prometheus"
+            "12: rules.success.evaluator: 'smokeprob' evaluates no rules: one of smokeprobe, datadog, newrelic, "
+            "cloudwatch, prometheus; did you mean smokeprobe?"
         ),
         "15: rules.slow.statistic: 'p100' is no statistic: mean, min, max, sum, or a percentile such as p95",
         "16: rules.slow.condition: smoke_test.api_response is a time, with its unit: write 500ms, not '500'",
@@ -73,16 +82,24 @@ def test_every_mistake_at_once() -> None:
         "21: rules.slow.checks.0: 'API' is not a name: small letters, digits, - and _, at most 40",
         "22: rules.slow.environments.0: 'Production' is not a name: small letters, digits, - and _, at most 40",
         "24: rules.slow.notify: must not be empty",
-        "25: rules.slow.evaluator: one service watches for a rule, never two: each would tell of one outage",
+        "25: rules.slow.evaluator: one evaluator watches for a rule, never two: each would tell of one outage",
         "26: rules.slow.no_data: must be 'ok' or 'alert'",
-        "27: rules.slow.mute: unknown key",
+        (
+            "27: rules.slow.mute.0: '5m' is no span of the day: write \"22:00-06:00 Europe/Berlin\", or UTC without a "
+            "zone"
+        ),
+        "27: rules.slow.mute.1: 'Berlin' is not a time zone: write Europe/Berlin or UTC",
+        (
+            "27: rules.slow.mute.2: '08:00-08:00' is no span of the day: write \"22:00-06:00 Europe/Berlin\", or UTC "
+            "without a zone"
+        ),
         "31: rules.busy.condition: smoke_test.budget_used is a share: write 80%, not 'much'",
         "33: rules.busy.window: 48 h is no window: whole minutes, from 1m to 24h",
         "35: rules.busy.quorum: must be greater than or equal to 1",
         "36: rules.busy.checks: smoke_test.budget_used is of whole runs: leave the checks out",
         (
-            "40: rules.busy.evaluator: 'datdog' evaluates no rules: one of datadog, newrelic, cloudwatch, prometheus; "
-            "did you mean datadog?"
+            "40: rules.busy.evaluator: 'datdog' evaluates no rules: one of smokeprobe, datadog, newrelic, cloudwatch, "
+            "prometheus; did you mean datadog?"
         ),
         "43: rules.flaky.statistic: smoke_test.flaky counts how many there were: its statistic is sum",
         "44: rules.flaky.condition: smoke_test.flaky has no unit: write a number such as 0.9, not '5 times'",
@@ -145,11 +162,20 @@ def test_what_fires_a_rule_cannot_end_it(tmp_path: Path, condition: str, recover
         ({"metric": "smoke_test.test"}, "metric: smoke_test.test is sent by hand only: a rule about it never fires"),
         ({"metric": 7}, "metric: must be a text"),
         ({"notify": "oncall@example.com"}, "notify: must be a list"),
-        ({"notify": ["x"]}, "notify.0: 'x' is no address: write name@example.com or \"slack:#channel\""),
-        ({"notify": ["a b@c.de"]}, "notify.0: 'a b@c.de' is no address: write name@example.com or \"slack:#channel\""),
+        ({"notify": ["x"]}, f"notify.0: 'x' {NO_ADDRESS}"),
+        ({"notify": ["a b@c.de"]}, f"notify.0: 'a b@c.de' {NO_ADDRESS}"),
         ({"window": "25h"}, "window: 25 h is no window: whole minutes, from 1m to 24h"),
         ({"recovery": 0.95}, 'recovery: 0.95 is no condition: write "< 0.9", or with <=, > or >='),
         ({"condition": "< nan"}, "condition: smoke_test.success has no unit: write a number such as 0.9, not 'nan'"),
+        ({"evaluator": "smokeprobe", "reminder": "1m"}, "reminder: 60 s is too often: write 5m or longer"),
+        (
+            {"reminder": "1h"},
+            "reminder: datadog tells of this rule, and is not told of that: set it there, and leave it out",
+        ),
+        (
+            {"mute": ["22:00-06:00"]},
+            "mute: datadog tells of this rule, and is not told of that: set it there, and leave it out",
+        ),
         ({"condition": "== 1"}, "condition: '== 1' is no condition: write \"< 0.9\", or with <=, > or >="),
     ],
 )  # fmt: skip
@@ -173,32 +199,64 @@ def here(tmp_path: Path) -> Settings:
 )
 def test_what_does_not_fit_an_environment(tmp_path: Path, here: Settings, changes: Any, problem: str) -> None:
     expected = [f"{tmp_path / FILE}:1: rules.one.{problem}"] if problem else []
-    assert rules(tmp_path, **changes).problems_in(here) == expected
+    assert rules(tmp_path, **changes).problems_in(here, Integration()) == expected
 
 
 def test_an_environment_without_regions_has_nothing_to_count(tmp_path: Path) -> None:
     settings = read(tmp_path, GOOD.replace("regions: [us-east-1, eu-west-1]\n", ""))
-    assert rules(tmp_path).problems_in(settings) == [
+    assert rules(tmp_path).problems_in(settings, Integration()) == [
         f"{tmp_path / FILE}:1: rules.one.quorum: here names no regions, and only named ones are counted"
     ]
+
+
+def test_a_quorum_wants_regions_that_something_can_bear_out(tmp_path: Path) -> None:
+    """Of a place that is no region of AWS only a proof can tell; what is not borne out counts for no rule."""
+    regions = "regions: [us-east-1, attic]\n"
+    text = GOOD.replace("regions: [us-east-1, eu-west-1]\n", regions)
+    why = "2 can never be reached: nothing bears out attic; say what does (region_proofs)"
+    problem = f"{tmp_path / FILE}:1: rules.one.quorum: {why}"
+    assert rules(tmp_path).problems_in(read(tmp_path, text), Integration()) == [problem]
+    proved = text.replace(regions, regions + "region_proofs: { attic: { env: PLACE } }\n")
+    assert rules(tmp_path).problems_in(read(tmp_path, proved), Integration()) == []
+    assert rules(tmp_path, quorum=1).problems_in(read(tmp_path, text), Integration()) == []
+
+
+@pytest.mark.parametrize(
+    ("metrics", "problem"),
+    [
+        (
+            ["smoke_test.phase.*"],
+            "metric: monitoring-integration.yaml keeps smoke_test.success from datadog: it never fires",
+        ),
+        (["smoke_test.phase.*", "smoke_test.succ*"], ""),
+    ],
+)
+def test_a_rule_wants_a_metric_that_its_service_is_sent(
+    tmp_path: Path, here: Settings, metrics: list[str], problem: str
+) -> None:
+    integration = Integration.model_validate({"services": {"datadog": {"metrics": metrics}}})
+    expected = [f"{tmp_path / FILE}:1: rules.one.{problem}"] if problem else []
+    assert rules(tmp_path).problems_in(here, integration) == expected
 
 
 def test_without_a_file_there_are_no_rules(tmp_path: Path, here: Settings) -> None:
     none = load_rules(tmp_path / FILE)
     assert none.rules == {}
-    assert none.problems_in(here) == []
+    assert none.problems_in(here, Integration()) == []
 
 
 def test_the_rules_that_are_shipped() -> None:
     """What was asked for, word by word, and that all of it fits production."""
     found = load_rules(shipped("config") / FILE)
-    assert found.problems_in(load_settings(Source(shipped("config") / "production.yaml"))) == []
+    settings = load_settings(Source(shipped("config") / "production.yaml"))
+    assert found.problems_in(settings, load_integration(shipped("config") / INTEGRATION)) == []
     success, slow = found.rules["success"], found.rules["slow"]
     assert (success.metric, success.statistic, success.condition) == ("smoke_test.success", "mean", Condition("<", 0.9))
     assert (success.window, success.severity) == (300.0, "critical")
     assert success.notify == ("oncall@betterprompts.com", "slack:#alerts")
     assert (slow.metric, slow.condition, slow.window) == ("smoke_test.api_response", Condition(">", 500.0), 600.0)
     assert (slow.severity, slow.notify) == ("warning", ("team@betterprompts.com",))
-    assert found.of("production", "datadog").keys() == found.rules.keys()
+    assert found.of("production", "datadog").keys() == {name for name in found.rules if "staging" not in name}
+    assert found.of("staging", "smokeprobe").keys() == {"staging", "staging-blind"}
     assert found.of("staging", "datadog") == {}
     assert found.of("production", "prometheus") == {}

@@ -294,7 +294,10 @@ def test_what_a_service_cannot_watch_for_is_said_and_not_changed(
             (
                 "success: New Relic has no recovery apart: it ends where the condition no longer holds.",
                 "success: New Relic knows critical and warning only: info is a warning there.",
-                "success: a workflow of New Relic's is to tell oncall@example.com, #alerts of the policy's issues.",
+                (
+                    "success: a workflow of New Relic's is to tell oncall@example.com, #alerts, made by hand: filter "
+                    "its issues by the condition's name, “smokeprobe here: success”."
+                ),
             ),
         ),
         (

@@ -10,7 +10,7 @@ import re
 from itertools import combinations
 from typing import Any
 
-from probes.config.alert_rules import Operator
+from probes.config.conditions import Operator
 from probes.config.monitoring import ServiceOptions
 from probes.monitoring.as_code.wanted import Wanted, logical_id
 from probes.monitoring.as_code.watch import Monitors, Watch, channels, mails

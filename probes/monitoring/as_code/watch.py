@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from probes.config.alert_rules import Condition, Evaluator, Rule, RuleFile
-from probes.config.metrics import METRICS, Unit, of_runs
+from probes.config.addresses import NAMED
+from probes.config.alert_rules import Evaluator, Rule, RuleFile
+from probes.config.conditions import Condition, show_value
+from probes.config.metrics import of_runs
 from probes.config.models import Settings
 from probes.config.units import show_duration
 from probes.monitoring.as_code.wanted import Wanted
@@ -14,8 +16,6 @@ from probes.monitoring.samples import WHOLE_RUN
 
 NONE = 1e-9
 """What keeps a value that is just at a limit apart from one beyond it, where a service knows `at most` only."""
-
-_WRITTEN: Mapping[Unit, str] = {"millisecond": " ms", "second": " s", "day": " days", "percent": " %"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Watch:
         )
 
     def _shown(self, condition: Condition) -> str:
-        return f"{condition.operator} {condition.value:g}{_WRITTEN.get(METRICS[self.rule.metric].unit, '')}"
+        return f"{condition.operator} {show_value(condition.value, self.rule.metric)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,17 @@ def watches(rules: RuleFile, settings: Settings, evaluator: Evaluator, tags: Map
 
 def mails(rule: Rule) -> list[str]:
     """The addresses of a rule that are an e-mail's."""
-    return [address for address in rule.notify if not address.startswith("slack:")]
+    return [address for address in rule.notify if "@" in address]
 
 
 def channels(rule: Rule) -> list[str]:
     """The Slack channels of a rule, without their #."""
     return [address.removeprefix("slack:#") for address in rule.notify if address.startswith("slack:")]
+
+
+def beyond(rule: Rule) -> list[str]:
+    """The addresses of a rule that only we can reach, by our own channels."""
+    return [address for address in rule.notify if address.startswith(NAMED)]
 
 
 def number(value: float) -> str:
