@@ -31,8 +31,8 @@ def propose(options: RunOptions, since: float) -> None:
         return
     console.print(_table(found))
     console.print(
-        "Each is of a step's last try, so a limit gives a false alarm more seldom than it is exceeded. "
-        "Hours are of UTC, and told apart from 1,000 samples up."
+        "A step is tried again before it counts as slow, so false alarms come more seldom than that. "
+        "At most: the bound at 95 %. Hours are of UTC, and told apart from 1,000 samples up."
     )
     chosen = [each for each in found if worth_a_change(each)]
     if not chosen:
@@ -58,20 +58,23 @@ def measured(records: Iterable[Record], keys: Keys) -> Iterator[Measured]:
 
 
 def _table(found: list[Proposal]) -> Table:
-    table = Table(title="Limits that the measured times suggest", title_justify="left")
-    for heading in ("step", "region", "hours", "samples", "median", "p95", "limit now", "beyond", "proposed", "beyond"):
-        table.add_column(heading, justify="left" if heading in {"step", "region", "hours"} else "right")
-    table.add_column("at most")
+    table = Table(
+        title="Limits that the measured times suggest, and what share of them is beyond",
+        title_justify="left", box=None, pad_edge=False, header_style="dim",
+    )  # fmt: skip
+    for heading in ("step", "region", "samples", "median", "p95", "now", "beyond", "better", "beyond, at most"):
+        table.add_column(heading, justify="left" if heading in {"step", "region"} else "right", overflow="fold")
     for each in found:
-        hours = f"{each.begin:02}–{each.end:02}" if each.begin != each.end else "all"
+        hours = f" {each.begin:02}–{each.end:02}h" if each.begin != each.end else ""
         now = "none" if each.limit_now_ms is None else milliseconds(each.limit_now_ms)
+        spells = ", slow spells" if each.spells else ""
         table.add_row(
-            f"{each.check} {each.step}", each.region, hours, f"{each.samples:,}", milliseconds(each.median_ms),
-            milliseconds(each.p95_ms), now, _share(each.false_now), milliseconds(each.limit_ms),
-            _share(each.false_share), _share(each.false_bound) + (" slow spells" if each.spells else ""),
+            f"{each.check} {each.step}", each.region + hours, f"{each.samples:,}",
+            milliseconds(each.median_ms), milliseconds(each.p95_ms), now, _share(each.false_now),
+            milliseconds(each.limit_ms), f"{_share(each.false_share)}, {_share(each.false_bound)}{spells}",
         )  # fmt: skip
     return table
 
 
 def _share(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.2f} %"
+    return "–" if share is None else f"{100 * share:.3g}%"
