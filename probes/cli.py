@@ -11,6 +11,7 @@ import typer
 
 from probes import __version__
 from probes.cli_alerts import alerts
+from probes.cli_history import history
 from probes.cli_options import (
     Config,
     Env,
@@ -49,6 +50,7 @@ monitoring = typer.Typer(
 )
 app.add_typer(monitoring, name="monitoring")
 app.add_typer(alerts, name="alerts")
+app.command()(history)
 
 
 @app.command()

@@ -25,10 +25,12 @@ _HOSTS = re.compile(f"{_HOST}(?:,{_HOST})*")
 class PatientConnection(psycopg.Connection[TupleRow]):
     """Waits for each answer, but not for ever: then it is closed, as nothing else can be asked on it any more."""
 
+    patience_s = ANSWER_S
+
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """As the original, for `ANSWER_S` at most."""
+        """As the original, for `patience_s` at most."""
         try:
-            return super().wait(gen, interval, ANSWER_S if timeout is None else timeout)
+            return super().wait(gen, interval, self.patience_s if timeout is None else timeout)
         except psycopg.OperationalError:
             if self.info.transaction_status == TransactionStatus.ACTIVE:
                 self.close()

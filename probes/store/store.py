@@ -1,64 +1,25 @@
-"""The history in a database: a file of this machine, or the PostgreSQL that a fleet's ledger is in.
+"""The history of a target: what became of each occasion, and the runs.
 
-Its calls block, for some seconds at worst: whoever must not wait makes them in a thread, and one after the other.
-
-- What counts a record once is the primary key: whoever is second changes nothing, on whatever machine, however late.
-- The file is in WAL mode, so that readers keep no writer waiting; a connection is for one transaction, so that a file
-  that was taken away is made anew. What is killed in the middle of writing has written nothing.
-- The connection to a server is kept for a while, as one takes several round trips to make.
-- Another version of the tables is not touched.
+What counts a record once is the primary key: whoever is second changes nothing, on whatever machine, however late.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, fields
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
-from probes.errors import StoreError
-from probes.files import make_private
-from probes.store.record import NO_DATA, Record
-from probes.store.tables import HISTORY, SCHEMA, TABLES, VERSION, VERSIONS
+from probes.store.database import Database, RefusedError, open_database
+from probes.store.record import NO_DATA, Record, Run
+from probes.store.sums import add_up, hour_of
+from probes.store.tables import HISTORY, HOURS, RUNS, SEEN_VERSIONS, TIMES
 
-BUSY_S = 2.0
-"""How long another process may hold the file."""
-
-IDLE_S = 30
-"""After so many seconds a connection to a server is made anew."""
-
-_LOCK = 0x534D4F4B  # the ledger's own, "SMOK": the schema that both make is one
-
-_FIRST = {
-    "sqlite": "BEGIN",
-    "postgresql": """SELECT set_config('statement_timeout', '2s', true),
-        set_config('idle_in_transaction_session_timeout', '5s', true)""",
-}
-"""The first statement of a transaction; settings hold until its end, as a pooler may stand before the server."""
-
+_T = TypeVar("_T", Record, Run)
 _COLUMNS = [HISTORY.c[field.name] for field in fields(Record)]
-
-_WRITABLE = "Make the state directory writable for this user, or name another one."
-_MOVE = "Move the file away: a new one is made."
-_HINTS = {
-    sqlite3.SQLITE_READONLY: _WRITABLE,
-    sqlite3.SQLITE_CANTOPEN: _WRITABLE,
-    sqlite3.SQLITE_PERM: _WRITABLE,
-    sqlite3.SQLITE_FULL: "Free some space on its disk.",
-    sqlite3.SQLITE_IOERR: "See whether its disk is full or broken.",
-    sqlite3.SQLITE_BUSY: f"Another process has held it for more than {BUSY_S:.0f} s: see which one, and end it.",
-    sqlite3.SQLITE_NOTADB: _MOVE,
-    sqlite3.SQLITE_CORRUPT: _MOVE,
-}
-_PRIMARY_CODE = 0xFF  # SQLite's extended result codes carry the primary one in their lowest byte
 
 
 def open_store(state_dir: Path, url: str, target: str) -> Store:
@@ -66,72 +27,42 @@ def open_store(state_dir: Path, url: str, target: str) -> Store:
 
     Nothing is asked of either before the first use. Raises StoreError where the URL cannot be read.
     """
-    return _in_database(url, target) if url else _in_file(state_dir.absolute() / "history.sqlite3", target)
-
-
-def _in_file(path: Path, target: str) -> Store:
-    def connect() -> sqlite3.Connection:
-        uri = f"{path.as_uri()}?mode=rw"
-        db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        with contextlib.suppress(sqlite3.Error):  # what is wrong with it is wrong with the next statement too
-            db.execute("PRAGMA journal_mode = WAL")
-        return db
-
-    engine = sa.create_engine("sqlite://", creator=connect, poolclass=NullPool)
-    return Store(engine.execution_options(schema_translate_map={SCHEMA: None}), str(path), target, path)
-
-
-def _in_database(url: str, target: str) -> Store:
-    from probes import postgres
-
-    try:
-        address = postgres.address(url)
-    except ValueError as problem:
-        raise StoreError("The URL of the history's database cannot be read.", str(problem)) from None
-
-    def connect() -> postgres.PatientConnection:
-        connection = postgres.connect(url)
-        connection.autocommit = False
-        return connection
-
-    engine = sa.create_engine(
-        "postgresql+psycopg://", creator=connect, pool_size=1, max_overflow=0, pool_recycle=IDLE_S,
-        use_native_hstore=False,
-    )  # fmt: skip
-
-    @sa.event.listens_for(engine, "checkout")
-    def _still_there(connection: postgres.PatientConnection, _record: object, _proxy: object) -> None:
-        if not postgres.is_silent(connection):
-            raise DisconnectionError  # SQLAlchemy then makes a new one
-
-    return Store(engine, f"PostgreSQL at {address}", target)
+    return Store(open_database(state_dir, url), target)
 
 
 class Store:
     """All records of one target. All methods raise StoreError where it cannot be used."""
 
-    def __init__(self, engine: sa.Engine, place: str, target: str, path: Path | None = None) -> None:
-        self.place = place
-        self._engine = engine
+    def __init__(self, database: Database, target: str) -> None:
+        self._database = database
         self._target = target
-        self._path = path
-        self._prepared = False
-        sa.event.listen(engine, "begin", _begin)
+
+    @property
+    def place(self) -> str:
+        """Where it is, without a password."""
+        return self._database.place
 
     def add(self, records: Sequence[Record]) -> list[Record]:
         """Write what is not written yet; returns what the database takes by no means, whatever else is written."""
         try:
             self._insert(records)
-        except _RefusedError:
+        except RefusedError:
             refused = [record for record in records if not self._takes(record)]
         else:
             refused = []
         return refused
 
+    def add_run(self, run: Run, records: Sequence[Record]) -> None:
+        """Write a run and its verdicts: all of it, or nothing."""
+        with self._database.transaction(writes=True) as connection:
+            connection.execute(sa.insert(RUNS).values(self._row(_storable(run))))
+            if records:
+                self._write(connection, records)
+
     def last(self, region: str, checks: Collection[str], count: int) -> list[Record]:
         """For each of a region's checks its newest `count` records and its newest verdict, oldest first."""
         found = []
-        with self._transaction(writes=False) as connection:
+        with self._database.transaction(writes=False) as connection:
             for check in checks:
                 of_check = (
                     sa.select(*_COLUMNS)
@@ -145,122 +76,50 @@ class Store:
         return found
 
     def forget(self, before: float, most: int) -> int:
-        """Remove at most so many records of before a time, of whatever target; returns how many there were."""
-        old = sa.select(HISTORY.c.id).where(HISTORY.c.at < before).limit(most)
-        with self._transaction(writes=True) as connection:
-            return connection.execute(sa.delete(HISTORY).where(HISTORY.c.id.in_(old))).rowcount
+        """Remove at most so many rows of each kind of before a time, of whatever target; returns how many records."""
+        with self._database.transaction(writes=True) as connection:
+            for table in (RUNS, HOURS, TIMES, SEEN_VERSIONS):
+                old = table.c.at < before if table is RUNS else table.c.hour < hour_of(before)
+                _remove(connection, table, old, most)
+            return _remove(connection, HISTORY, HISTORY.c.at < before, most)
 
     def close(self) -> None:
         """Close the connection that is kept. Nobody need: whoever asks next makes a new one."""
-        self._engine.dispose()
+        self._database.close()
 
     def _insert(self, records: Sequence[Record]) -> None:
-        insert = postgresql.insert if self._path is None else sqlite.insert
-        once = insert(HISTORY).on_conflict_do_nothing(index_elements=["id"])
-        with self._transaction(writes=True) as connection:
-            connection.execute(once, [self._row(record) for record in records])
+        with self._database.transaction(writes=True) as connection:
+            self._write(connection, records)
 
-    def _row(self, record: Record) -> dict[str, Any]:
-        values = {"target": self._target, **asdict(record)}
-        return {name: _storable(value) if isinstance(value, str) else value for name, value in values.items()}
+    def _write(self, connection: sa.Connection, records: Sequence[Record]) -> None:
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        once = insert(HISTORY).on_conflict_do_nothing(index_elements=["id"]).returning(HISTORY.c.id)
+        storable = [_storable(record) for record in records]
+        written = set(connection.execute(once, [self._row(record) for record in storable]).scalars())
+        add_up(connection, self._target, [record for record in storable if record.id in written])
+
+    def _row(self, what: Record | Run) -> dict[str, Any]:
+        return {"target": self._target, **asdict(what)}
 
     def _takes(self, record: Record) -> bool:
         try:
             self._insert([record])
-        except _RefusedError:
+        except RefusedError:
             return False
         return True
 
-    @contextmanager
-    def _transaction(self, *, writes: bool) -> Iterator[sa.Connection]:
-        with self._explained():
-            if not self._prepared:
-                self._prepare()
-            with self._begun(writes=writes) as connection:
-                yield connection
 
-    @contextmanager
-    def _begun(self, *, writes: bool) -> Iterator[sa.Connection]:
-        with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
-            yield connection
-
-    def _prepare(self) -> None:
-        """See that the tables are there, and are those that we know."""
-        if self._path is not None:
-            make_private(self._path)
-        with self._begun(writes=False) as connection:
-            version = self._version(connection)
-        if version is None:
-            with self._begun(writes=True) as connection:
-                version = self._made(connection)
-        if version != VERSION:
-            raise StoreError(
-                f"The history in {self.place} is of version {version}, this program knows version {VERSION}.",
-                "Run the version of this program that wrote it, or give this one a history of its own.",
-            )
-        self._prepared = True
-
-    @property
-    def _schema(self) -> str | None:
-        return SCHEMA if self._path is None else None
-
-    def _version(self, connection: sa.Connection) -> int | None:
-        if not sa.inspect(connection).has_table(VERSIONS.name, schema=self._schema):
-            return None
-        return connection.execute(sa.select(VERSIONS.c.version)).scalar()
-
-    def _made(self, connection: sa.Connection) -> int:
-        """Make the tables, unless somebody else has just done so; returns their version."""
-        if self._schema:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        there = self._version(connection)
-        if there is not None:
-            return there
-        if self._schema and not sa.inspect(connection).has_schema(self._schema):
-            connection.execute(sa.schema.CreateSchema(self._schema))
-        TABLES.create_all(connection, checkfirst=False)
-        connection.execute(sa.insert(VERSIONS).values(version=VERSION))
-        return VERSION
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (DataError, IntegrityError) as error:
-            raise _RefusedError(self._sentence(error.orig)) from error
-        except OverflowError as error:  # SQLite's, of a number that has no room in it
-            raise _RefusedError(self._sentence(error)) from error
-        except (SQLAlchemyError, OSError, UnicodeError) as error:
-            self._prepared = False  # it may be another one by the time it is there again
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            raise StoreError(self._sentence(cause), _hint(cause)) from error
-
-    def _sentence(self, error: BaseException | None) -> str:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        first = (str(said).splitlines() or [type(error).__name__])[0].rstrip(" .:")
-        return f"The history in {self.place} cannot be used: {first}."
+def _remove(connection: sa.Connection, table: sa.Table, old: sa.ColumnElement[bool], most: int) -> int:
+    keys = list(table.primary_key)
+    some = sa.select(*keys).where(old).limit(most)
+    return connection.execute(sa.delete(table).where(sa.tuple_(*keys).in_(some))).rowcount
 
 
-class _RefusedError(StoreError):
-    """Nothing is wrong with the database, but with what it was to take."""
-
-
-def _storable(text: str) -> str:
-    """A text as both databases take it: a target may say what neither UTF-8 nor PostgreSQL has."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
-
-
-def _begin(connection: sa.Connection) -> None:
-    name = connection.dialect.name
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes and name == "sqlite" else _FIRST[name])
-
-
-def _hint(error: Any) -> str:
-    if isinstance(error, OSError):
-        return _WRITABLE
-    if isinstance(error, sqlite3.Error):
-        return _HINTS.get(getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE, "")
-    if getattr(error, "sqlstate", None) == "42501":  # insufficient privilege
-        return f"Let its user create the schema {SCHEMA}, or make that schema his."
-    return "See whether it is up and can be reached from here."
+def _storable(what: _T) -> _T:
+    """With texts as both databases take them: a target may say what neither UTF-8 nor PostgreSQL has."""
+    clean: dict[str, Any] = {
+        name: value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+        for name, value in asdict(what).items()
+        if isinstance(value, str)
+    }
+    return replace(what, **clean)

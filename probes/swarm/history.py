@@ -14,18 +14,17 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import TypeVar
 
 import gevent
 from gevent.event import Event
-from gevent.threadpool import ThreadPool
 
 from probes.errors import StoreError
 from probes.model import Outcome, Verdict
-from probes.pipeline import encode_briefly
-from probes.store.record import NO_DATA, Record
+from probes.store.record import KEEP_S, NO_DATA, Record
 from probes.store.store import Store
 from probes.swarm.board import RUNS_KEPT
+from probes.swarm.records import record_of
+from probes.swarm.store_thread import StoreThread
 
 MOST_UNWRITTEN = 4096
 """Results that may wait to be written: those of a fleet of thirty workers within some twenty minutes."""
@@ -34,16 +33,10 @@ AT_ONCE = 200
 """So many are written in one transaction."""
 
 RETRY_S = 5.0
-KEEP_S = 30 * 86400.0
-"""How long the store remembers."""
-
 FORGET_EVERY_S = 60.0
 FORGET_AT_ONCE = 1000
-LONGEST_VERDICT = 1 << 16
-"""Characters of a verdict as JSON; of a longer one only the outcome and the reason are kept."""
 
 log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 class History:
@@ -61,7 +54,7 @@ class History:
         self._problem = ""
         self._forget_at = 0.0
         self._wake, self._closing = Event(), Event()
-        self._thread = ThreadPool(1)
+        self._thread = StoreThread()
         self._greenlet: gevent.Greenlet[..., None] | None = None
 
     @property
@@ -83,23 +76,7 @@ class History:
 
     def judged(self, verdict: Verdict, permit: str, *, region: str, verified: bool, worker: str) -> None:
         """A worker has come to a verdict on a permit, whose id is the record's; it is redacted already."""
-        brief = encode_briefly(verdict)
-        self._add(
-            Record(
-                id=permit,
-                at=time.time(),
-                region=region,
-                verified=verified,
-                check=verdict.check,
-                outcome=str(verdict.outcome),
-                duration_s=verdict.duration_s,
-                reason=str(verdict.reason or ""),
-                flaky=verdict.flaky,
-                attempts=verdict.attempts,
-                verdict=brief if len(brief) <= LONGEST_VERDICT else "",
-                worker=worker,
-            )
-        )
+        self._add(record_of(verdict, permit, time.time(), region=region, verified=verified, worker=worker))
 
     def not_judged(self, region: str, check: str, why: str) -> None:
         """An occasion has passed without a verdict; why is redacted already."""
@@ -153,13 +130,13 @@ class History:
     def _recall(self) -> None:
         while self._to_recall:
             region, checks = self._to_recall[0]
-            found = self._asked(partial(self._store.last, region, checks, RUNS_KEPT))
+            found = self._thread.ask(partial(self._store.last, region, checks, RUNS_KEPT))
             del self._to_recall[0]
             self._recalled(found)
 
     def _write(self) -> None:
         while batch := list(islice(self._unwritten.values(), AT_ONCE)):
-            refused = self._asked(partial(self._store.add, batch))
+            refused = self._thread.ask(partial(self._store.add, batch))
             for record in batch:
                 self._unwritten.pop(record.id, None)
             for record in refused:
@@ -169,21 +146,7 @@ class History:
     def _forget(self) -> None:
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY_S
-            self._asked(partial(self._store.forget, time.time() - KEEP_S, FORGET_AT_ONCE))
-
-    def _asked(self, question: Callable[[], _T]) -> _T:
-        """What the store answers, in the thread. gevent would print what is raised there, so it is handed over."""
-
-        def ask() -> _T | Exception:
-            try:
-                return question()
-            except Exception as problem:  # noqa: BLE001 - raised below
-                return problem
-
-        answer = self._thread.apply(ask)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+            self._thread.ask(partial(self._store.forget, time.time() - KEEP_S, FORGET_AT_ONCE))
 
     def _say(self, problem: str) -> None:
         if problem and not self._problem:

@@ -31,6 +31,7 @@ from probes.swarm.equipment import Equipment
 from probes.swarm.notes import notes_on
 from probes.swarm.prewarm import IDLE_S, start_browser
 from probes.swarm.reporting import reporter_of
+from probes.swarm.run_history import RunHistory
 from probes.swarm.signals import remembered, stopping_signals
 from probes.swarm.unjudged import unjudged
 
@@ -71,6 +72,7 @@ class SmokeSession:
         self._environment: Environment | None = None
         self._reporter = reporter_of(equipment, "run", self._mode, self._nothing_under_way)
         self._heartbeat = heartbeat_of(equipment.options, os.environ)
+        self._history = RunHistory(equipment, self._mode)
         self._region: gevent.Greenlet[..., VerifiedRegion] | None = None
         self._untold: list[Callable[[str], None]] = []
         self._signal = 0
@@ -90,6 +92,8 @@ class SmokeSession:
         _runner(environment).register_message(VERDICT_MESSAGE, self._on_verdict)
         for number in stopping_signals():
             gevent.signal_handler(number, self._on_signal, number, environment)
+        if not self.stay:
+            self._history.begin()
         self._commands.stop()
         atexit.register(self._commands.resume)  # the job's next steps have commands of their own
         self._progress.__enter__()
@@ -153,7 +157,8 @@ class SmokeSession:
             "trouble": desk.trouble,
             "sinks": self._reporter.sinks() if self._reporter is not None else {},
             "own_health": {
-                "turned_s": 0.0, "unacknowledged": 0, "unwritten": 0, "lost": 0, "ledger": desk.trouble, "store": "",
+                "turned_s": 0.0, "unacknowledged": 0, "unwritten": 0, "lost": 0, "ledger": desk.trouble,
+                "store": self._history.trouble,
             },
         }  # fmt: skip
 
@@ -185,6 +190,8 @@ class SmokeSession:
         if ping is not None:
             ping.join()
             report = self._pipeline.with_notes(report, *filter(None, [ping.value]))
+        if trouble := self._history.write(report):
+            report = self._pipeline.with_notes(report, trouble)
         readers = Readers(options.json_file, options.junit_file, options.html_file)
         environment.process_exit_code = publish(report, readers, self._console, self._commands).exit_code
         sys.stdout.flush()
@@ -269,6 +276,7 @@ class SmokeSession:
             self._report(lambda region: reporter.judged(region, clean))
         if self._heartbeat is not None:
             self._heartbeat.judged(clean.outcome)
+        self._history.judged(clean)
         if not clean.configured_out:
             verified = bool(self._region and self._region.value and self._region.value.verified)
             self.board.judged(self.equipment.options.region, clean, boot_clock(), verified=verified)
@@ -284,11 +292,18 @@ class SmokeSession:
 
     def _run_is_over(self, environment: Environment) -> None:
         if self.stay:
+            self._keep()
             gevent.spawn(_runner(environment).stop)  # Locust's page offers to start again
         else:
             if self._conductor is not None:
                 self._conductor.dismiss_browser()
             self._quit(environment)
+
+    def _keep(self) -> None:
+        """Somebody may start another run at once: what this one came to is fixed now, and written in its own time."""
+        if self._conductor is not None:
+            report = self._pipeline.report(self._facts(self._conductor), allow_degraded=False)
+            gevent.spawn(self._history.write, report)
 
     def _on_signal(self, number: int, environment: Environment) -> None:
         self._signal = self._signal or number
@@ -305,6 +320,7 @@ class SmokeSession:
         assert self._conductor is not None  # noqa: S101 - begin() has set it
         if self.stay and self._timer is not None and not self._pipeline.missing:
             self._begin_again(environment, self._conductor)
+        self._history.begin()
         self._conductor.begin_run()
         if self._timer is None:
             self._timer = gevent.spawn(self._end_in_time, environment, self._conductor)
@@ -329,6 +345,7 @@ class SmokeSession:
     def _cut_short(self, conductor: Conductor) -> None:
         conductor.end("stopped by hand", interrupted=True)
         self._fill_in(conductor)
+        self._keep()
 
     def _end_in_time(self, environment: Environment, conductor: Conductor) -> None:
         conductor.end_in_time()

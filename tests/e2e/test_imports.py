@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 from tests.e2e.harness import Runner
 
 FLEETS = (
-    "sqlalchemy",
     "psycopg",
     "prometheus_client",
-    "probes.store.store",
     "probes.swarm.master",
     "probes.swarm.webui",
 )
+STORE = ("sqlalchemy", "probes.store.store")
 MONITORING = ("datadog", "probes.monitoring.reporter")
 
 
-def imported_by(runner: Runner, **environ: str) -> list[str]:
+def imported_by(runner: Runner, state: Path | None = None, /, **environ: str) -> list[str]:
     """In the order in which their imports ended."""
-    ran = runner.run("--no-browser", "--check", "api", prefix=(sys.executable, "-X", "importtime"), env=environ)
+    ran = runner.run(
+        "--no-browser", "--check", "api", prefix=(sys.executable, "-X", "importtime"), env=environ, state=state
+    )
     assert ran.code == 0, ran.story()
     imported = re.findall(r"^import time:.*\|\s+(\S+)$", ran.stderr, re.MULTILINE)
     assert "probes.swarm.session" in imported
@@ -29,6 +31,14 @@ def imported_by(runner: Runner, **environ: str) -> list[str]:
 
 def test_a_run_imports_nothing_that_only_a_fleet_needs(runner: Runner) -> None:
     assert set(imported_by(runner)).isdisjoint(FLEETS)
+
+
+def test_what_writes_the_history_comes_last_and_what_makes_its_tables_only_once(runner: Runner, tmp_path: Path) -> None:
+    first, second = imported_by(runner, tmp_path / "state"), imported_by(runner, tmp_path / "state")
+    assert "alembic" in first
+    assert "alembic" not in second
+    last_check = max(second.index(name) for name in second if name.startswith(("probes.checks", "probes.clients")))
+    assert all(second.index(name) > last_check for name in STORE)
 
 
 def test_a_run_imports_of_monitoring_only_what_it_was_told_to_use(runner: Runner) -> None:

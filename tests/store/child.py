@@ -1,7 +1,8 @@
 """A process of its own for the tests of the store: `python -m tests.store.child MODE PLACE [TEXT]`.
 
 PLACE is a state directory or a URL. `hammer` writes for ever, and prints the id of each record once it is written;
-`race` writes as many records as there are numbers up to TEXT, each under its number; the others try to write one where
+`race` writes as many records as there are numbers up to TEXT, each under its number; `migrate-and-die` kills itself
+when all steps of a migration are done and nothing is committed; the others try to write one where
 that must fail, and print what happens.
 """
 
@@ -9,8 +10,12 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
+from typing import Any
+
+from alembic import command
 
 from probes.errors import StoreError
 from probes.store.store import Store, open_store
@@ -57,6 +62,15 @@ def main(mode: str, place: str, text: str = "") -> None:
         try_once(store)
     elif mode == "full":
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(text), int(text)))
+        try_once(store)
+    elif mode == "migrate-and-die":
+        real = command.upgrade
+
+        def upgrade_and_die(*args: Any, **named: Any) -> None:
+            real(*args, **named)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        command.upgrade = upgrade_and_die
         try_once(store)
     else:
         raise ValueError(mode)

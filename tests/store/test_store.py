@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from probes.errors import StoreError
-from probes.store import store as store_module
+from probes.store import database as database_module
 from probes.store.record import NO_DATA, Record
 from probes.store.store import Store, open_store
 from tests.reports.sample import HOSTILE
@@ -70,7 +70,7 @@ class TestKeeps:
         assert count(path) == 2
 
     def test_what_a_hostile_target_says(self, store: Store) -> None:
-        assert store.add([replace(record("failed"), reason=HOSTILE)]) == []
+        assert store.add([replace(record("failed"), reason=HOSTILE, version=HOSTILE)]) == []
         (kept,) = store.last("eu", ["api"], 1)
         assert kept.reason.startswith("</script><img src=x")
         assert "\0" not in kept.reason
@@ -143,16 +143,16 @@ class TestFile:
     def test_of_another_version_is_refused_and_left_alone(self, store: Store, path: Path) -> None:
         store.add([record()])
         with closing(sqlite3.connect(path)) as db, db:
-            db.execute("UPDATE history_version SET version = 2")
+            db.execute("UPDATE history_version SET version = 3")
         for attempt in range(2):
-            with pytest.raises(StoreError, match=r"is of version 2, this program knows version 1\. Run the version"):
+            with pytest.raises(StoreError, match=r"is of version 3, this program knows version 2\. Run the version"):
                 open_store(path.parent, "", TARGET).add([record("failed", attempt)])
         assert count(path) == 1
 
     def test_that_stays_locked_says_so_and_writes_later(
         self, store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(store_module, "BUSY_S", 0.1)
+        monkeypatch.setattr(database_module, "BUSY_S", 0.1)
         store.add([record()])
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
             db.execute("BEGIN IMMEDIATE")

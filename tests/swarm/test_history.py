@@ -12,8 +12,8 @@ import gevent
 import pytest
 
 from probes.model import Outcome, Verdict
-from probes.store import store as store_module
-from probes.store.record import NO_DATA, Record
+from probes.store import database as database_module
+from probes.store.record import KEEP_S, NO_DATA, Record
 from probes.store.store import Store, open_store
 from probes.swarm import history as history_module
 from probes.swarm.history import History
@@ -23,7 +23,7 @@ from tests.store.sample import TARGET, record
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history_module, "RETRY_S", 0.2)
-    monkeypatch.setattr(store_module, "BUSY_S", 0.3)
+    monkeypatch.setattr(database_module, "BUSY_S", 0.3)
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_what_is_old_is_forgotten_in_small_steps(
 ) -> None:
     monkeypatch.setattr(history_module, "FORGET_EVERY_S", 3.0)
     monkeypatch.setattr(history_module, "FORGET_AT_ONCE", 2)
-    old = history_module.KEEP_S
+    old = KEEP_S
     store.add([record("passed", old + number) for number in range(1, 6)])
     store.add([record("passed", old - 60, id_="young enough")])
     history.begin()

@@ -1,0 +1,49 @@
+"""The commands that read the history: `smokeprobe history` and `smokeprobe report`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from probes.cli_options import Config, Env, StateDir, TargetUrl, say_errors
+from probes.errors import ConfigError
+from probes.options import RunOptions
+
+
+def history(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
+    env: Env = "local",
+    config: Config = "",
+    target_url: TargetUrl = "",
+    state_dir: StateDir = "",
+    region: Annotated[str, typer.Option(help="Only of this region.", metavar="NAME")] = "",
+    check: Annotated[str, typer.Option(help="Only of this check.", metavar="NAME")] = "",
+    outcome: Annotated[
+        str,
+        typer.Option(help="Only passed, degraded, failed, throttled, error, skipped or 'no data'.", metavar="NAME"),
+    ] = "",
+    since: Annotated[str, typer.Option(help="How far back, such as 24h or 7d.", metavar="TIME")] = "90d",
+    limit: Annotated[int, typer.Option(help="How many at most.", metavar="NUMBER", min=1, max=1_000_000)] = 50,
+    runs: Annotated[bool, typer.Option("--runs", help="Runs, instead of verdicts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+) -> None:
+    """Show what became of a target's checks, the newest first: what runs and masters have written in 90 days.
+
+    Asks the target nothing. Exit codes: 0 shown, be it nothing; 2 usage, or no history yet; 3 it cannot be read.
+    """
+    import time
+
+    from probes.config.units import parse_positive_duration
+
+    def work() -> None:
+        try:
+            length = parse_positive_duration(since)
+        except ValueError as problem:
+            raise ConfigError(f"--since: {problem}.") from None
+        from probes.history import show
+        from probes.store.reader import Wanted
+
+        options = RunOptions(env=env, config=config, target_url=target_url, state_dir=state_dir)
+        show(options, Wanted(region, check, outcome, time.time() - length, limit), runs=runs, as_json=as_json)
+
+    say_errors(work)

@@ -1,0 +1,17 @@
+"""What Alembic runs for each of its commands: the steps, within the transaction that the caller has begun."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from probes.store.migrate import REVISIONS
+from probes.store.tables import TABLES
+
+given = context.config.attributes
+context.configure(
+    connection=given["connection"],
+    target_metadata=TABLES,
+    version_table=REVISIONS,
+    version_table_schema=given["schema"],
+)
+context.run_migrations()

@@ -1,0 +1,63 @@
+"""What the history is asked by people: the newest records and runs of a target that are as they want them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from probes.store.database import Database, open_database
+from probes.store.record import Record, Run
+from probes.store.tables import HISTORY, RUNS
+
+_T = TypeVar("_T", Record, Run)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for; what is empty is not asked for. `since` is in seconds since the epoch."""
+
+    region: str = ""
+    check: str = ""
+    outcome: str = ""
+    since: float = 0.0
+    limit: int = 50
+
+
+class Reader:
+    """Reads the history of one target. All methods raise StoreError where it cannot be read."""
+
+    def __init__(self, database: Database, target: str) -> None:
+        self._database, self._target = database, target
+
+    @property
+    def place(self) -> str:
+        """Where it is, without a password."""
+        return self._database.place
+
+    def records(self, wanted: Wanted) -> list[Record]:
+        """Verdicts, and occasions without one; the newest first."""
+        return self._newest(Record, HISTORY, wanted)
+
+    def runs(self, wanted: Wanted) -> list[Run]:
+        """Runs, whatever their checks; the newest first."""
+        return self._newest(Run, RUNS, wanted)
+
+    def _newest(self, kind: type[_T], table: sa.Table, wanted: Wanted) -> list[_T]:
+        columns = [table.c[field.name] for field in fields(kind)]
+        statement = sa.select(*columns).where(table.c.target == self._target, table.c.at >= wanted.since)
+        for name in ("region", "check", "outcome"):
+            value = getattr(wanted, name)
+            if value and name in table.c:
+                statement = statement.where(table.c[name] == value)
+        with self._database.transaction(writes=False) as connection:
+            rows = connection.execute(statement.order_by(table.c.at.desc(), table.c.id).limit(wanted.limit)).all()
+        return [kind(*row) for row in rows]
+
+
+def open_reader(state_dir: Path, url: str, target: str) -> Reader | None:
+    """The history of a target, or None where there is no file yet: a question makes none."""
+    database = open_database(state_dir, url)
+    return None if database.missing else Reader(database, target)
