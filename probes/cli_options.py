@@ -12,8 +12,6 @@ from typer.core import TyperGroup
 from probes.errors import ConfigError, SmokeprobeError
 from probes.options import ENVIRONMENT
 
-USAGE = 2
-
 
 def _not_both(ctx: typer.Context, value: str) -> str:
     """Refuse two configurations on one command line; a variable of the environment is a default, and gives way."""
@@ -122,7 +120,7 @@ def say_errors(work: Callable[[], object]) -> None:
     try:
         work()
     except ConfigError as problem:
-        _end(problem, USAGE)
+        _end(problem, 2)
     except SmokeprobeError as problem:
         _end(problem, 3)
 

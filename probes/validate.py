@@ -43,7 +43,10 @@ def validate_plan(options: RunOptions) -> Plan:
         if not name:
             problems += rules.problems_in(settings, integration)
             problems += maintenance.problems_in(settings, rules)
-            problems += [f"{RULES}: {why}" for why in unreached(channels, rules.addresses(settings.env)).values()]
+            problems += [
+                f"{source.path.parent / RULES}: {why}"
+                for why in unreached(channels, rules.addresses(settings.env)).values()
+            ]
         found = arithmetic.problems_of(rules, settings, shared=_shared(options, settings))
         found += problems_of(settings, checks, options.share, options.region)
         problems += [f"{line} (with {name})" if name and line not in problems else line for line in found]

@@ -76,7 +76,7 @@ def subject(notice: Notice) -> str:
     rule = one_line(first.rule, 40) if first else "alert"
     more = f" +{len(notice.troubles) - 1}" if len(notice.troubles) > 1 else ""
     actual = f" {one_line(first.actual, 20)}" if first and first.actual and notice.change != "resolved" else ""
-    checks = list(dict.fromkeys(check.check for trouble in notice.troubles for check in trouble.checks))
+    checks = list(dict.fromkeys(one_line(check.check, 40) for trouble in notice.troubles for check in trouble.checks))
     env = one_line(notice.env, 20)
     few = f"{checks[0]} +{len(checks) - 1}" if len(checks) > 1 else "".join(checks)
     for what, which in ((actual, names(checks)), (actual, few), ("", few), ("", "")):

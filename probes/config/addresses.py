@@ -28,10 +28,8 @@ def kind_of(address: str) -> tuple[Kind, str]:
     if match := _NAMED.fullmatch(address):
         kind: Kind = match[1]  # type: ignore[assignment] # the pattern has no other words
         return kind, match[2]
-    raise ValueError(
-        f'{shown(address)} is no address: write name@example.com, "slack:#channel", or {", ".join(NAMED[:-1])} or '
-        f"{NAMED[-1]} with a name, such as pagerduty:primary"
-    )
+    named = " or ".join(f"{kind}:NAME" for kind in NAMED)
+    raise ValueError(f'{shown(address)} is no address: write name@example.com, "slack:#channel", {named}')
 
 
 def _address(value: str) -> str:

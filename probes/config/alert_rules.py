@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from probes.config.addresses import Address
+from probes.config.aws import AWS_REGION
 from probes.config.conditions import Condition, parse_condition
 from probes.config.document import Document, read_document
 from probes.config.metrics import METRICS, of_runs
@@ -224,6 +225,17 @@ def _misfits(rule: Rule, settings: Settings) -> Iterator[tuple[str, str]]:
     elif rule.quorum > len(settings.regions):
         named = f"{settings.env} has {len(settings.regions)} regions"
         yield "quorum", f"{rule.quorum} can never be reached: {named}"
+    elif others := _not_borne_out(rule, settings):
+        why = f"nothing bears out {', '.join(others)}; say what does (region_proofs)"
+        yield "quorum", f"{rule.quorum} can never be reached: {why}"
+
+
+def _not_borne_out(rule: Rule, settings: Settings) -> list[str]:
+    """The regions that can never be verified, where the others make no quorum. Only AWS itself tells its regions."""
+    others = [
+        name for name in settings.regions if name not in settings.region_proofs and not AWS_REGION.fullmatch(name)
+    ]
+    return others if len(settings.regions) - len(others) < rule.quorum else []
 
 
 def load_rules(path: Path) -> RuleFile:

@@ -34,8 +34,10 @@ _CHANNEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
 
 
 def _link(value: str) -> str:
-    if not is_url(value) or "@" in value or any(ord(char) <= 32 for char in value):
-        raise ValueError(f"{shown(value)} is no link: write https://host/path, without a user or blanks")
+    if "@" in value:
+        raise ValueError("has no user or password in it: secrets belong in the environment")
+    if not is_url(value) or any(ord(char) <= 32 for char in value):
+        raise ValueError(f"{shown(value)} is no link: write https://host/path, without blanks")
     return value
 
 

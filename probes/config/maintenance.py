@@ -58,7 +58,8 @@ def _cron(value: str) -> str:
         comes = None
     if not comes:
         raise ValueError(
-            f'{shown(value)} is no cron expression: write minute, hour, day, month and weekday, such as "0 2 * * 7"'
+            f"{shown(value)} is no cron expression that ever comes: "
+            'write minute, hour, day, month, weekday: "0 2 * * 7"'
         )
     return value
 

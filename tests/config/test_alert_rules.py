@@ -19,6 +19,10 @@ from probes.errors import ConfigError
 from tests.config.sample import GOOD, as_yaml, read
 
 BAD = Path(__file__).with_name("bad-rules.yaml")
+NO_ADDRESS = (
+    'is no address: write name@example.com, "slack:#channel", or pagerduty, opsgenie or apprise with a name, such as '
+    "pagerduty:primary"
+)
 
 RULE: Mapping[str, Any] = {
     "metric": "smoke_test.success",
@@ -32,6 +36,8 @@ RULE: Mapping[str, Any] = {
     "notify": ["oncall@example.com"],
     "evaluator": "datadog",
 }
+
+NO_ADDRESS = 'is no address: write name@example.com, "slack:#channel", pagerduty:NAME or opsgenie:NAME or apprise:NAME'
 
 
 def rules(folder: Path, **changes: Any) -> RuleFile:
@@ -62,8 +68,8 @@ def test_every_mistake_at_once() -> None:
         "7: rules.success.samples: must be greater than or equal to 1",
         "9: rules.success.environments: must not be empty",
         "10: rules.success.severity: must be 'critical', 'warning' or 'info'",
-        "11: rules.success.notify.0: 'oncall' is no address: write name@example.com or \"slack:#channel\"",
-        "11: rules.success.notify.1: 'slack:alerts' is no address: write name@example.com or \"slack:#channel\"",
+        f"11: rules.success.notify.0: 'oncall' {NO_ADDRESS}",
+        f"11: rules.success.notify.1: 'slack:alerts' {NO_ADDRESS}",
         (
             "12: rules.success.evaluator: 'smokeprob' evaluates no rules: one of smokeprobe, datadog, newrelic, "
             "cloudwatch, prometheus; did you mean smokeprobe?"
@@ -156,8 +162,8 @@ def test_what_fires_a_rule_cannot_end_it(tmp_path: Path, condition: str, recover
         ({"metric": "smoke_test.test"}, "metric: smoke_test.test is sent by hand only: a rule about it never fires"),
         ({"metric": 7}, "metric: must be a text"),
         ({"notify": "oncall@example.com"}, "notify: must be a list"),
-        ({"notify": ["x"]}, "notify.0: 'x' is no address: write name@example.com or \"slack:#channel\""),
-        ({"notify": ["a b@c.de"]}, "notify.0: 'a b@c.de' is no address: write name@example.com or \"slack:#channel\""),
+        ({"notify": ["x"]}, f"notify.0: 'x' {NO_ADDRESS}"),
+        ({"notify": ["a b@c.de"]}, f"notify.0: 'a b@c.de' {NO_ADDRESS}"),
         ({"window": "25h"}, "window: 25 h is no window: whole minutes, from 1m to 24h"),
         ({"recovery": 0.95}, 'recovery: 0.95 is no condition: write "< 0.9", or with <=, > or >='),
         ({"condition": "< nan"}, "condition: smoke_test.success has no unit: write a number such as 0.9, not 'nan'"),
@@ -201,6 +207,18 @@ def test_an_environment_without_regions_has_nothing_to_count(tmp_path: Path) -> 
     assert rules(tmp_path).problems_in(settings, Integration()) == [
         f"{tmp_path / FILE}:1: rules.one.quorum: here names no regions, and only named ones are counted"
     ]
+
+
+def test_a_quorum_wants_regions_that_something_can_bear_out(tmp_path: Path) -> None:
+    """Of a place that is no region of AWS only a proof can tell; what is not borne out counts for no rule."""
+    regions = "regions: [us-east-1, attic]\n"
+    text = GOOD.replace("regions: [us-east-1, eu-west-1]\n", regions)
+    why = "2 can never be reached: nothing bears out attic; say what does (region_proofs)"
+    problem = f"{tmp_path / FILE}:1: rules.one.quorum: {why}"
+    assert rules(tmp_path).problems_in(read(tmp_path, text), Integration()) == [problem]
+    proved = text.replace(regions, regions + "region_proofs: { attic: { env: PLACE } }\n")
+    assert rules(tmp_path).problems_in(read(tmp_path, proved), Integration()) == []
+    assert rules(tmp_path, quorum=1).problems_in(read(tmp_path, text), Integration()) == []
 
 
 @pytest.mark.parametrize(
