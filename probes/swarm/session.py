@@ -23,6 +23,7 @@ from probes.regions import LONGEST_S, VerifiedRegion, verify_region
 from probes.reports.github import CommandStop
 from probes.reports.progress import live
 from probes.safety.permits import boot_clock
+from probes.swarm.alerting import RunAlerting
 from probes.swarm.board import Board, LimitSeen, Snapshot, limit_seen
 from probes.swarm.conductor import Conductor
 from probes.swarm.desk import LedgerDesk
@@ -73,6 +74,7 @@ class SmokeSession:
         self._reporter = reporter_of(equipment, "run", self._mode, self._nothing_under_way)
         self._heartbeat = heartbeat_of(equipment.options, os.environ)
         self._history = RunHistory(equipment, self._mode)
+        self._alerting = RunAlerting(equipment) if self._ends_by_itself else None
         self._region: gevent.Greenlet[..., VerifiedRegion] | None = None
         self._untold: list[Callable[[str], None]] = []
         self._signal = 0
@@ -191,6 +193,8 @@ class SmokeSession:
             ping.join()
             report = self._pipeline.with_notes(report, *filter(None, [ping.value]))
         if trouble := self._history.write(report):
+            report = self._pipeline.with_notes(report, trouble)
+        if self._alerting is not None and (trouble := self._alerting.look()):
             report = self._pipeline.with_notes(report, trouble)
         readers = Readers(options.json_file, options.junit_file, options.html_file)
         environment.process_exit_code = publish(report, readers, self._console, self._commands).exit_code
