@@ -143,9 +143,9 @@ class TestFile:
     def test_of_another_version_is_refused_and_left_alone(self, store: Store, path: Path) -> None:
         store.add([record()])
         with closing(sqlite3.connect(path)) as db, db:
-            db.execute("UPDATE history_version SET version = 3")
+            db.execute("UPDATE history_version SET version = 4")
         for attempt in range(2):
-            with pytest.raises(StoreError, match=r"is of version 3, this program knows version 2\. Run the version"):
+            with pytest.raises(StoreError, match=r"is of version 4, this program knows version 3\. Run the version"):
                 open_store(path.parent, "", TARGET).add([record("failed", attempt)])
         assert count(path) == 1
 

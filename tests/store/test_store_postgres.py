@@ -104,9 +104,9 @@ class TestServer:
 
     def test_of_another_version_is_refused(self, postgres: PostgresServer, store: Store) -> None:
         store.add([record()])
-        postgres.execute("UPDATE smokeprobe.history_version SET version = 3")
+        postgres.execute("UPDATE smokeprobe.history_version SET version = 4")
         other = open_store(Path(), postgres.url, TARGET)
-        assert "is of version 3, this program knows version 2" in refusal(other)
+        assert "is of version 4, this program knows version 3" in refusal(other)
         other.close()
 
     def test_whose_user_may_make_no_schema_says_what_to_do(self, postgres: PostgresServer) -> None:
