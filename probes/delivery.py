@@ -80,7 +80,7 @@ def ask(
     import requests  # what a run that tells nobody need not pay for
     from urllib3.exceptions import HTTPError
 
-    ends = time.monotonic() + seconds
+    ends = time.monotonic() + 0.8 * seconds  # then what has come of a body that drips has to do
 
     def exchange() -> Answer:
         with requests.request(
@@ -88,7 +88,7 @@ def ask(
             auth=lambda request: request,  # else what a ~/.netrc has for the host would go along
         ) as answer:  # fmt: skip
             said = b""
-            while len(said) < LARGEST_ANSWER and time.monotonic() < ends:  # which one that drips would never let end
+            while len(said) < LARGEST_ANSWER and time.monotonic() < ends:
                 part = answer.raw.read1(LARGEST_ANSWER, decode_content=True)
                 if not part:
                     break

@@ -46,7 +46,7 @@ def send_test_notices(
         try:
             channel = make_channel(address, channels, environ)
         except ConfigError as problem:
-            taken, said = False, problem.message
+            taken, said = False, problem.message.removeprefix(f"{address} ")
         else:
             taken, said = _tried(channel, settings)
         all_taken = all_taken and taken
@@ -77,9 +77,7 @@ def _notices(channel: Channel, settings: Settings) -> Iterator[tuple[str, Notice
 
 def _notice(settings: Settings) -> Notice:
     now = time.time()
-    check = Affected("test", settings.regions or ("local",), "expected nothing, and nothing has happened")
-    trouble = Trouble(
-        "test", "smoke_test.success", "a message that arrives", "this one", check.regions, 1, (check,)
-    )  # fmt: skip
+    check = Affected("example", settings.regions or ("local",), "an example: expected this message, got it")
+    trouble = Trouble("test message", "smoke_test.test", "that this arrives", "", check.regions, 1, (check,))
     key = f"smokeprobe-test-{uuid.uuid4().hex}"
     return Notice(key, 1, "firing", "info", settings.env, settings.target.url, now, now, (trouble,), test=True)

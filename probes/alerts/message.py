@@ -136,7 +136,8 @@ def _lasted(notice: Notice) -> str:
 
 
 def _head(notice: Notice) -> Part:
-    rules = names([trouble.rule for trouble in notice.troubles]) or "an alert"
+    which = [trouble.rule for trouble in notice.troubles]
+    rules = f"{'rule' if len(which) == 1 else 'rules'} {names(which)}"
     said = {
         "firing": f"{notice.severity.capitalize()}: {rules} in {notice.env}.",
         "worse": f"It has become worse: {rules} in {notice.env}.",
@@ -158,11 +159,10 @@ def _head(notice: Notice) -> Part:
 
 def _of_trouble(trouble: Trouble, channels: Channels) -> Part:
     where = names(list(trouble.regions)) or "no region"
-    lines = [
-        Line("Expected", one_line(trouble.expected)),
-        Line("Actual", one_line(trouble.actual)),
-        Line("Where", f"{where} ({trouble.quorum} needed)"),
-    ]
+    lines = [Line("Expected", one_line(trouble.expected))]
+    if trouble.actual:
+        lines.append(Line("Actual", one_line(trouble.actual)))
+    lines.append(Line("Where", f"{where} ({trouble.quorum} needed)"))
     if url := guide_link(trouble, channels):
         lines.append(Line("What to do", "response guide", one_line(url, LONGEST_URL)))
     return Part(f"Rule {one_line(trouble.rule, LONGEST_ID)}", tuple(lines))

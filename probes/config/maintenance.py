@@ -57,10 +57,7 @@ def _cron(value: str) -> str:
     except CronSimError:
         comes = None
     if not comes:
-        raise ValueError(
-            f"{shown(value)} is no cron expression that ever comes: "
-            'write minute, hour, day, month, weekday: "0 2 * * 7"'
-        )
+        raise ValueError(f'{shown(value)} is no cron expression that ever comes: write five fields: "0 2 * * 7"')
     return value
 
 

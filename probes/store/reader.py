@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
 
+from probes.model import Outcome
 from probes.store.database import Database, open_database
 from probes.store.record import Record, Run
 from probes.store.tables import HISTORY, RUNS
+
+AT_ONCE = 2000
+"""So many records are read in one transaction: a verdict has some 1 KB."""
 
 _T = TypeVar("_T", Record, Run)
 
@@ -44,6 +49,25 @@ class Reader:
     def runs(self, wanted: Wanted) -> list[Run]:
         """Runs, whatever their checks; the newest first."""
         return self._newest(Run, RUNS, wanted)
+
+    def answered(self, since: float) -> Iterator[Record]:
+        """The records since a time whose check has passed or was slow, the oldest first and a batch at a time."""
+        columns = [HISTORY.c[field.name] for field in fields(Record)]
+        wanted = sa.select(*columns).where(
+            HISTORY.c.target == self._target,
+            HISTORY.c.outcome.in_([str(Outcome.PASSED), str(Outcome.DEGRADED)]),
+            HISTORY.c.verdict != "",
+        )
+        after, last = since, ""
+        while True:
+            older = sa.or_(HISTORY.c.at > after, sa.and_(HISTORY.c.at == after, HISTORY.c.id > last))
+            statement = wanted.where(older).order_by(HISTORY.c.at, HISTORY.c.id).limit(AT_ONCE)
+            with self._database.transaction(writes=False) as connection:
+                rows = [Record(*row) for row in connection.execute(statement)]
+            yield from rows
+            if len(rows) < AT_ONCE:
+                return
+            after, last = rows[-1].at, rows[-1].id
 
     def _newest(self, kind: type[_T], table: sa.Table, wanted: Wanted) -> list[_T]:
         columns = [table.c[field.name] for field in fields(kind)]

@@ -46,7 +46,7 @@ def test_all_that_was_asked_for(tmp_path: Path) -> None:
 
 
 GOLDEN = """\
-Critical: success in production.
+Critical: rule success in production.
 Since: 2026-11-30 12:00:00 UTC
 Target: https://betterprompts.com
 
@@ -77,7 +77,8 @@ Sent: 2026-11-30 12:00:03 UTC by smokeprobe
 def test_what_is_over_says_how_long_it_lasted() -> None:
     said = message(RESOLVED, Channels()).text
     assert (
-        "It is over: success in production.\nSince: 2026-11-30 12:00:00 UTC\nUntil: 2026-11-30 14:05:00 UTC\n" in said
+        "It is over: rule success in production.\nSince: 2026-11-30 12:00:00 UTC\nUntil: 2026-11-30 14:05:00 UTC\n"
+        in said
     )
     assert "Lasted: 2 h 5 min\n" in said
 
