@@ -130,7 +130,7 @@ def equip(
     left_out = _left_out(options, checks, settings)
     redactor = Redactor()
     redactor.allow(rules.origin)
-    for secret in load_channels(options.source.path.parent / CHANNELS).secrets(os.environ):
+    for secret in load_channels(options.source.path.parent / CHANNELS).secrets(os.environ):  # a master has these
         redactor.learn(secret, "channel secret")
     needed = _needed(options, timetable, classes) if sends else []
     accounts = _accounts(settings, needed, environ, redactor)

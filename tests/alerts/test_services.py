@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -12,6 +15,7 @@ import pytest
 
 from probes.alerts.channels import make_channel
 from probes.alerts.notice import Channel, NotTakenError
+from tests.alerts.mail_server import mail_server
 from tests.alerts.notices import FIRING, REMINDER, RESOLVED, SUCCESS, channels
 from tests.alerts.pager_servers import GENIE_KEY, ROUTING_KEY, TOKEN, WEBHOOK, PagerServer, pager_server
 
@@ -196,3 +200,26 @@ def test_a_service_that_is_gone(tmp_path: Path) -> None:
         pass
     for address in ALL:
         assert str(refused(channel(tmp_path, gone, address))) == "no connection, or it was cut off"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["up", "hang", "drip", "drip head"])
+def test_under_gevent_all_are_told_at_once_within_ten_seconds_and_nobody_is_held_up(
+    tmp_path: Path, server: PagerServer, mode: str
+) -> None:
+    with mail_server("none", None, login=False) as mail:
+        mail.mode = "up" if mode == "up" else "drip" if mode == "drip" else "hang"
+        server.mode = mode
+        post = {"host": "127.0.0.1", "port": mail.port, "security": "none", "from": "probe@example.com"}
+        channels(tmp_path, **ways(server), mail=post)
+        command = [sys.executable, "-m", "tests.alerts.gevent_child", str(tmp_path / "channels.yaml"), *ALL]
+        done = subprocess.run(
+            [*command, "oncall@example.com"], input=json.dumps(environ(server)), capture_output=True, text=True,
+            check=True, timeout=60,
+        )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert len(found["sent"]) == 5
+    for address, (said, seconds) in found["sent"].items():
+        assert (said == "taken") == (mode == "up"), f"{address}: {said}"
+        assert seconds < 10, address
+    assert found["still_s"] < 2

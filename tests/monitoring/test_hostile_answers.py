@@ -38,12 +38,12 @@ class Hostile(Loopback):
 
     def finish_request(self, request: object, client_address: object) -> None:
         """Speak TLS where that is wanted, in the connection's own thread."""
-        spoken = self.tls.wrap_socket(request, server_side=True) if self.tls else request  # type: ignore[arg-type]
+        spoken = self.tls.wrap_socket(request, server_side=True) if self.tls else request  # type: ignore[arg-type] # a socket
         try:
-            super().finish_request(spoken, client_address)  # type: ignore[arg-type]
+            super().finish_request(spoken, client_address)  # type: ignore[arg-type] # a socket
         finally:
             if self.tls:
-                spoken.close()  # type: ignore[attr-defined]
+                spoken.close()  # type: ignore[attr-defined] # of TLS
 
     def handle_error(self, *_: object) -> None:
         """Whoever goes away goes away."""
