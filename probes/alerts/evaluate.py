@@ -52,7 +52,7 @@ class Window:
     """The samples of one rule in one region, those within its window."""
 
     def __init__(self, rule: Rule) -> None:
-        self._rule = rule
+        self._rule, self._recovered = rule, rule.recovered
         self._samples: deque[tuple[float, float]] = deque()
         self._in_order: list[float] = []  # the values, where the statistic needs their order
         self._ordered = rule.statistic not in {"mean", "sum"}
@@ -109,7 +109,7 @@ class Window:
         if rule.condition.holds(self.value):
             self.word = Word.HOLDS
         else:
-            self.word = Word.RECOVERED if rule.recovered.holds(self.value) else Word.BETWEEN
+            self.word = Word.RECOVERED if self._recovered.holds(self.value) else Word.BETWEEN
 
 
 @dataclass(slots=True)
