@@ -106,7 +106,8 @@ TIMES = Table(
     Column("count", Integer, nullable=False),
     Index("times_by_time", "hour"),
 )
-"""How many judged times there were of each size, from which any percentile of any span can be had."""
+"""How many judged times of each size there were in a day (UTC), whose first hour stands for it: any percentile can be
+had from that. By the hour they would be ten times as many rows, which a page of 90 days takes a second to read."""
 
 SEEN_VERSIONS = Table(
     "seen_versions",

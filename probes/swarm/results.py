@@ -106,10 +106,10 @@ class Results:
             return
         why = self._redactor.text(f"{nothing.why}: {nothing.detail}" if nothing.detail else nothing.why)
         self.board.not_judged(nothing.region, nothing.check, why)
-        self.history.not_judged(nothing.region, nothing.check, why)
+        # what its last verdict was worth: a verified region that falls silent counts as one that is blind
+        verified = self._verified.get(nothing.region, False)
+        self.history.not_judged(nothing.region, nothing.check, why, verified=verified)
         if self._reporter is not None:
-            # what its last verdict was worth: a verified region that falls silent counts as one that is blind
-            verified = self._verified.get(nothing.region, False)
             self._reporter.not_judged(region_tag(nothing.region, verified=verified), nothing.check)
         log.warning("%s %s: no data, %s", nothing.region, nothing.check, why)
 
