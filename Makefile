@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links
 LINTS := lint-ruff lint-format lint-types lint-imports lint-deps lint-shell lint-tests
 # Debian packages that the slow tests and the fleet's stand on
-TEST_TOOLS := nginx-light iproute2 faketime postgresql systemd prometheus prometheus-pushgateway
+TEST_TOOLS := nginx-light iproute2 faketime postgresql systemd prometheus prometheus-pushgateway prometheus-alertmanager
 
 .PHONY: help setup test smoke test-fleet slow test-tools lint $(LINTS) format lock build clean
 

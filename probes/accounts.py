@@ -10,41 +10,18 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from probes.checks.probe import AccountSecrets
 from probes.config.models import Credentials, SecretSource, Settings
+from probes.config.secrets import read_secret
 from probes.deadline import Deadline
 from probes.errors import ConfigError, SmokeprobeError
 from probes.files import write_atomically
 from probes.safety.guard import counted_as
 from probes.safety.redact import Redactor
 
-LARGEST_SECRET = 4096
-"""Bytes: more than any password has, and not so many that hiding it would take a run's time."""
-
 HALF_S = 60.0
 """How old a half-written file must be before it is nobody's who still writes it."""
 _HEADER_VALUE = re.compile(r"[!-~\xa1-\xff](?:[ -~\xa0-\xff]*[!-~\xa1-\xff])?")
-
-
-def read_secret(source: SecretSource, environ: Mapping[str, str]) -> SecretStr | None:
-    """A secret from its source, without the end of its line; None where it is missing or empty.
-
-    Raises ConfigError where a file cannot be read.
-    """
-    if source.env:
-        value = environ.get(source.env, "")
-    else:
-        try:
-            with Path(source.file or "").open("rb") as file:
-                value = file.read(LARGEST_SECRET).decode()
-        except FileNotFoundError:
-            value = ""
-        except (OSError, UnicodeDecodeError) as problem:
-            raise ConfigError(f"{source} cannot be read: {type(problem).__name__}.") from None
-    value = value.rstrip("\r\n")
-    return SecretStr(value) if value else None
 
 
 def account_secrets(credentials: Credentials, alias: str, environ: Mapping[str, str]) -> AccountSecrets:

@@ -55,8 +55,6 @@ class AsCode:
         """Print the files, or write them. Needs no secret."""
         described = self._described()
         found = files(described)
-        if not found:
-            self.console.print(f"Nothing is described for {self.service} in {described.env}.", markup=False)
         for name, text in found.items():
             if directory:
                 write_atomically(Path(directory) / name, text)

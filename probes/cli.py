@@ -11,7 +11,7 @@ import typer
 
 from probes import __version__
 from probes.cli_alerts import alerts
-from probes.cli_history import history, report
+from probes.cli_history import baseline, history, report
 from probes.cli_options import (
     Config,
     Env,
@@ -52,6 +52,7 @@ app.add_typer(monitoring, name="monitoring")
 app.add_typer(alerts, name="alerts")
 app.command()(history)
 app.command()(report)
+app.command()(baseline)
 
 
 @app.command()

@@ -1,15 +1,17 @@
-"""The commands `smokeprobe alerts …`."""
+"""The commands `smokeprobe alerts …`. Thin, as those of `cli`."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from probes.cli_options import Config, Env, QuietHelp, say_errors
+from probes.options import RunOptions
 
-alerts = typer.Typer(cls=QuietHelp, no_args_is_help=True, help="Alert rules: try them.")
+alerts = typer.Typer(cls=QuietHelp, no_args_is_help=True, help="Alerts: try rules, and whether people are reached.")
 
 
 @alerts.command("test")
@@ -24,7 +26,26 @@ def try_rules(
     A line of a series has t (seconds), region, check, outcome, and metrics: values by name. All rules of the
     environment are tried, whoever evaluates them. Sends nothing. Exit code 2 where rules or series cannot be read.
     """
-    from probes.options import RunOptions
     from probes.try_rules import play
 
     say_errors(lambda: play(RunOptions(env=env, config=config), rules, series))
+
+
+@alerts.command("send-test")
+def send_test(
+    env: Env = "local",
+    config: Config = "",
+    to: Annotated[
+        list[str] | None,
+        typer.Option(help="Try this address instead of all that the rules name; may be repeated.", metavar="ADDRESS"),
+    ] = None,
+) -> None:
+    """Send one marked notice to everyone whom the environment's own rules tell, and say what became of it.
+
+    A pager is triggered, and resolved under the same key. Nothing is asked of the target. Exit code 1 where one did
+    not take it.
+    """
+    from probes.send_test_notices import send_test_notices
+
+    options = RunOptions(env=env, config=config)
+    say_errors(lambda: sys.exit(send_test_notices(options, to or ())))

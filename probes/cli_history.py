@@ -1,4 +1,4 @@
-"""The commands that read the history: `smokeprobe history` and `smokeprobe report`."""
+"""The commands that read the history: `smokeprobe history`, `smokeprobe report`, `smokeprobe baseline`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import typer
 from probes.cli_options import Config, Env, StateDir, TargetUrl, say_errors
 from probes.errors import ConfigError
 from probes.options import RunOptions
+
+Since = Annotated[str, typer.Option(help="How far back, such as 24h or 7d.", metavar="TIME")]
 
 
 def history(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
@@ -22,7 +24,7 @@ def history(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
         str,
         typer.Option(help="Only passed, degraded, failed, throttled, error, skipped or 'no data'.", metavar="NAME"),
     ] = "",
-    since: Annotated[str, typer.Option(help="How far back, such as 24h or 7d.", metavar="TIME")] = "90d",
+    since: Since = "90d",
     limit: Annotated[int, typer.Option(help="How many at most.", metavar="NUMBER", min=1, max=1_000_000)] = 50,
     runs: Annotated[bool, typer.Option("--runs", help="Runs, instead of verdicts.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
@@ -31,20 +33,13 @@ def history(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
 
     Asks the target nothing. Exit codes: 0 shown, be it nothing; 2 usage, or no history yet; 3 it cannot be read.
     """
-    import time
-
-    from probes.config.units import parse_positive_duration
 
     def work() -> None:
-        try:
-            length = parse_positive_duration(since)
-        except ValueError as problem:
-            raise ConfigError(f"--since: {problem}.") from None
         from probes.history import show
         from probes.store.reader import Wanted
 
         options = RunOptions(env=env, config=config, target_url=target_url, state_dir=state_dir)
-        show(options, Wanted(region, check, outcome, time.time() - length, limit), runs=runs, as_json=as_json)
+        show(options, Wanted(region, check, outcome, _begin(since), limit), runs=runs, as_json=as_json)
 
     say_errors(work)
 
@@ -73,3 +68,37 @@ def report(
         typer.echo(f"{html} is written.")
 
     say_errors(work)
+
+
+def baseline(
+    env: Env = "local",
+    config: Config = "",
+    target_url: TargetUrl = "",
+    state_dir: StateDir = "",
+    since: Since = "30d",
+) -> None:
+    """Propose limits of time from what was measured, per check and region, as a change of the configuration.
+
+    What each rests on, and how often it would have been exceeded, goes to standard error; the change goes to standard
+    output, for `patch`. Asks the target nothing, and changes nothing. Exit codes: 0 said, be it nothing; 2 usage, or
+    no history yet; 3 it cannot be read.
+    """
+
+    def work() -> None:
+        from probes.baseline.command import propose
+
+        propose(RunOptions(env=env, config=config, target_url=target_url, state_dir=state_dir), _begin(since))
+
+    say_errors(work)
+
+
+def _begin(since: str) -> float:
+    """The moment so long ago, in seconds since the epoch. Raises ConfigError where it is no length of time."""
+    import time
+
+    from probes.config.units import parse_positive_duration
+
+    try:
+        return time.time() - parse_positive_duration(since)
+    except ValueError as problem:
+        raise ConfigError(f"--since: {problem}.") from None

@@ -1,4 +1,4 @@
-"""The options that several commands share, how help shows them, and how an error is said."""
+"""What commands share: options, how help shows them, and how errors are said."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ NoBrowser = Annotated[
 
 Service = Annotated[
     Literal["datadog", "newrelic", "cloudwatch", "prometheus"],
-    typer.Option(help="Of datadog, newrelic, cloudwatch and prometheus.", metavar="NAME"),
+    typer.Option(help="Whose format or API: datadog, newrelic, cloudwatch or prometheus.", metavar="NAME"),
 ]
 Prune = Annotated[bool, typer.Option("--prune", help="Remove what is ours there and no longer described.")]
 
@@ -116,7 +116,7 @@ def _quiet(params: Iterable[Any]) -> Iterable[Any]:
 
 
 def say_errors(work: Callable[[], object]) -> None:
-    """Do it, and where it raises an error of ours say that, and end with exit code 2 (configuration) or 3."""
+    """Say an error on one screen, without a traceback, and end with exit code 2 (configuration) or 3."""
     try:
         work()
     except ConfigError as problem:

@@ -23,8 +23,13 @@ from rich.text import Text
 from probes.accounts import account_secrets, edge_header
 from probes.checks.registry import build_checks, load_settings
 from probes.clients.chromium import ChromiumMissingError, find_chromium, sandbox_available
+from probes.config.alert_rules import FILE as RULES
+from probes.config.alert_rules import load_rules
+from probes.config.channels import FILE as CHANNELS
+from probes.config.channels import load_channels, unreached
 from probes.config.models import Settings
 from probes.config.monitoring import CREDENTIALS, FILE, chosen, load_integration
+from probes.config.secrets import read_secret
 from probes.errors import ConfigError, SmokeprobeError
 from probes.model import LOCAL
 from probes.options import RunOptions, resume_command
@@ -77,6 +82,7 @@ def _diagnoses(options: RunOptions) -> Iterator[Diagnosis]:
     yield from _configuration(options, settings)
     yield from _region(options, settings)
     yield from _monitoring(options, settings)
+    yield from _alerts(options, settings)
     yield _reachable(settings)
 
 
@@ -169,6 +175,30 @@ def _monitoring(options: RunOptions, settings: Settings) -> Iterator[Diagnosis]:
         elif of_it is not None and settings.env in of_it.environments:
             detail = f"is not told of a run: the environment has none of {', '.join(variables)}"
             yield Diagnosis(f"monitoring {name}", "note", detail)
+
+
+def _alerts(options: RunOptions, settings: Settings) -> Iterator[Diagnosis]:
+    """Whether those can be told whom our own rules name, and who would notice that we are silent."""
+    folder = options.source.path.parent
+    try:
+        channels, rules = load_channels(folder / CHANNELS), load_rules(folder / RULES)
+        ping = read_secret(channels.heartbeat, os.environ)
+    except ConfigError as problem:
+        yield Diagnosis("alerts", "problem", str(problem), "smokeprobe validate")
+        return
+    addresses = rules.addresses(settings.env)
+    why = unreached(channels, addresses, os.environ)
+    for address, rule in addresses.items():
+        if address in why:
+            mend = f"set that variable, or mend {CHANNELS}; it is rule {rule} that tells them"
+            yield Diagnosis(f"alerts to {address}", "problem", why[address], mend)
+        else:
+            yield Diagnosis(f"alerts to {address}", "ok", "has a channel; try it: smokeprobe alerts send-test")
+    if ping is not None:
+        yield Diagnosis("heartbeat", "ok", f"goes where {channels.heartbeat} says, after each conclusive run")
+    elif addresses:
+        detail = f"none: {channels.heartbeat} is empty, and nobody would notice that we are silent"
+        yield Diagnosis("heartbeat", "note", detail)
 
 
 def _reachable(settings: Settings) -> Diagnosis:

@@ -170,10 +170,9 @@ class Pipeline:
         """The report with what the monitoring services have taken, and what is wrong with them."""
         return self.with_notes(replace(report, sinks=sinks), *troubles)
 
-    def with_notes(self, report: RunReport, *troubles: str) -> RunReport:
-        """The report with what is wrong with whatever the target has nothing to do with."""
-        notes = tuple(self._redactor.text(trouble) for trouble in troubles)
-        return replace(report, notes=(*report.notes, *notes))
+    def with_notes(self, report: RunReport, *said: str) -> RunReport:
+        """The report with what is to be said besides."""
+        return replace(report, notes=(*report.notes, *map(self._redactor.text, said)))
 
 
 def publish(

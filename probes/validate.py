@@ -12,7 +12,11 @@ from probes.alerts.arithmetic import Sums
 from probes.checks.registry import build_checks, load_timetable
 from probes.config.alert_rules import FILE as RULES
 from probes.config.alert_rules import OURS, Rule, load_rules
+from probes.config.channels import FILE as CHANNELS
+from probes.config.channels import load_channels, unreached
 from probes.config.dashboards import FOLDER, load_dashboards
+from probes.config.maintenance import FILE as MAINTENANCE
+from probes.config.maintenance import load_maintenance
 from probes.config.models import Settings
 from probes.config.monitoring import FILE, load_integration
 from probes.config.units import show_duration
@@ -24,18 +28,25 @@ from probes.plan import LimitPlan, Plan, make_plan, problems_of, worst_of
 def validate_plan(options: RunOptions) -> Plan:
     """The worst plan of a configuration that is right and fits, over all overrides. Raises ConfigError otherwise.
 
-    What stands beside it, for the monitoring services and as rules, is looked at too.
+    What stands beside it, for the monitoring services, as rules, channels and maintenance, is looked at too.
     """
     source = options.source
-    load_integration(source.path.parent / FILE)
+    integration = load_integration(source.path.parent / FILE)
     load_dashboards(source.path.parent / FOLDER)
     rules = load_rules(source.path.parent / RULES)
+    channels = load_channels(source.path.parent / CHANNELS)
+    maintenance = load_maintenance(source.path.parent / MAINTENANCE)
     problems: list[str] = []
     plans: list[Plan] = []
     for name, settings in load_timetable(source).everywhere():
         checks = build_checks(settings, source.path)
         if not name:
-            problems += rules.problems_in(settings)
+            problems += rules.problems_in(settings, integration)
+            problems += maintenance.problems_in(settings, rules)
+            problems += [
+                f"{source.path.parent / RULES}: {why}"
+                for why in unreached(channels, rules.addresses(settings.env)).values()
+            ]
         found = arithmetic.problems_of(rules, settings, shared=_shared(options, settings))
         found += problems_of(settings, checks, options.share, options.region)
         problems += [f"{line} (with {name})" if name and line not in problems else line for line in found]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from probes.accounts import edge_header, read_secret
+from probes.accounts import edge_header
 from probes.checks.probe import AccountSecrets
 from probes.checks.registry import load_settings
 from probes.config.load import Source
 from probes.config.models import SecretSource, Settings
+from probes.config.secrets import read_secret
 from probes.errors import ConfigError
 
 ENDINGS = ["", "\n", "\r\n", "\n\n", "\r"]

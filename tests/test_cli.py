@@ -215,6 +215,8 @@ def test_a_password_in_a_url_is_not_repeated() -> None:
 
 # --- validate ---
 
+DATABASE = "postgresql://nobody@db.invalid/smokeprobe"  # nobody asks it
+
 
 def test_what_holds_for_all_environments_is_none_itself(tmp_path: Path) -> None:
     ended = smokeprobe("validate", "--env", "monitoring-integration", cwd=tmp_path)
@@ -235,6 +237,7 @@ def test_rules_are_held_against_the_configuration_that_they_stand_beside(tmp_pat
     (tmp_path / "config").mkdir()
     for name in ("local", "production"):
         shutil.copy(shipped("config") / f"{name}.yaml", tmp_path / "config")
+    shutil.copy(shipped("config") / "channels.yaml", tmp_path / "config")
     rules = (shipped("config") / "alert-rules.yaml").read_text()
     path = tmp_path / "config" / "alert-rules.yaml"
     path.write_text(rules.replace("checks: [api]", "checks: [apii]").replace("quorum: 2", "quorum: 4", 1))
@@ -250,10 +253,35 @@ def test_rules_are_held_against_the_configuration_that_they_stand_beside(tmp_pat
         "rules.success.quorum: 2 can never be reached: without a database each master of production sees one region "
         "only: name a service as evaluator, or set SMOKEPROBE_DATABASE_URL"
     ) in ended.stderr
-    database = "postgresql://nobody@db.invalid/smokeprobe"  # nobody asks it
-    ended = smokeprobe("validate", "--env", "production", cwd=tmp_path, SMOKEPROBE_DATABASE_URL=database)
+    ended = smokeprobe("validate", "--env", "production", cwd=tmp_path, SMOKEPROBE_DATABASE_URL=DATABASE)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert re.search(r"success +│ smokeprobe +│ +5 min", ended.stdout)
+
+
+def test_whom_no_channel_reaches_and_what_is_made_quiet_that_is_not_there_is_found(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    for name in ("production", "channels"):
+        shutil.copy(shipped("config") / f"{name}.yaml", tmp_path / "config")
+    rules = (shipped("config") / "alert-rules.yaml").read_text()
+    rules = rules.replace(
+        '"slack:#alerts"]\n    evaluator: datadog', '"slack:#alerts", pagerduty:ops]\n    evaluator: smokeprobe'
+    )
+    (tmp_path / "config" / "alert-rules.yaml").write_text(rules)
+    (tmp_path / "config" / "maintenance.yaml").write_text(
+        "mutes:\n"
+        "  known: { rules: [succes, slow], checks: [apii], until: 2027-01-01 12:00, zone: UTC, reason: ticket 7 }\n"
+        "  there: { environments: [staging], checks: [apii], until: 2027-01-01 12:00, zone: UTC, reason: ticket 8 }\n"
+    )
+    ended = smokeprobe("validate", "--env", "production", cwd=tmp_path, SMOKEPROBE_DATABASE_URL=DATABASE)
+    assert ended.returncode == 2
+    assert [line.strip() for line in ended.stderr.splitlines()[1:]] == [
+        (
+            "config/maintenance.yaml:2: mutes.known.rules: 'succes' is no rule; did you mean success? or datadog tells "
+            "of 'slow': it is made quiet there"
+        ),
+        "config/maintenance.yaml:2: mutes.known.checks: 'apii' is no check of production; did you mean api?",
+        "config/alert-rules.yaml: pagerduty:ops cannot be reached: channels.yaml says nothing of pagerduty.ops.",
+    ]
 
 
 @pytest.mark.parametrize("env", environments())

@@ -15,7 +15,8 @@ from probes.doctor import examine
 from probes.options import DATABASE_URL, RunOptions
 from probes.safety.ledger import open_ledger
 from probes.standin.process import StandIn
-from tests.config.sample import GOOD
+from tests.alerts.sample import RULE
+from tests.config.sample import GOOD, as_yaml
 
 
 def examined(options: RunOptions, width: int = 200) -> tuple[int, str]:
@@ -119,3 +120,26 @@ def test_each_monitoring_service_is_named_with_what_keeps_it_from_being_used(
     assert "has none of NEW_RELIC_LICENSE_KEY" in found["newrelic"]
     monkeypatch.setenv("AWS_PROFILE", "probe")
     assert lines()["cloudwatch"].startswith("ok ")
+
+
+def test_whom_alerts_reach_and_who_would_notice_that_we_are_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "c.yaml").write_text(GOOD)
+    (tmp_path / "channels.yaml").write_text(
+        "slack: { token: { env: SLACK_TOKEN } }\npagerduty: { ops: { key: { env: DUTY_KEY } } }\n"
+    )
+    notify = ["team@example.com", "slack:#alerts", "pagerduty:ops"]
+    (tmp_path / "alert-rules.yaml").write_text(as_yaml({"rules": {"down": {**RULE, "notify": notify}}}))
+    monkeypatch.setenv("SLACK_TOKEN", "xoxb-invented")
+    monkeypatch.delenv("SMOKEPROBE_HEARTBEAT_URL", raising=False)
+    options = RunOptions(config=str(tmp_path / "c.yaml"), state_dir=str(tmp_path), target_url="http://127.0.0.1:9")
+    shown = " ".join(examined(options)[1].split())
+    assert "problem alerts to team@example.com team@example.com cannot be reached: channels.yaml says nothing" in shown
+    assert "ok alerts to slack:#alerts has a channel; try it: smokeprobe alerts send-test" in shown
+    assert "the environment variable DUTY_KEY, which channels.yaml names for pagerduty.ops.key, is empty." in shown
+    assert "note heartbeat none: the environment variable SMOKEPROBE_HEARTBEAT_URL is empty" in shown
+    monkeypatch.setenv("SMOKEPROBE_HEARTBEAT_URL", "https://hc.example.com/ping/invented-uuid")
+    shown = " ".join(examined(options)[1].split())
+    assert "ok heartbeat goes where the environment variable SMOKEPROBE_HEARTBEAT_URL says" in shown
+    assert not [secret for secret in ("xoxb-invented", "invented-uuid") if secret in shown]

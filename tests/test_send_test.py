@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from probes import send_test as send_test_module
+from probes.monitoring.datadog import Api
+from probes.options import RunOptions
+from probes.send_test import send_tests
 from tests.e2e.harness import SMOKEPROBE
 from tests.monitoring.cloudwatch_server import SECRET, TOKEN, cloudwatch_server, tags_of
 from tests.monitoring.datadog_server import KEY, datadog_server
 from tests.monitoring.newrelic_server import KEY as NEW_RELIC_KEY
 from tests.monitoring.newrelic_server import newrelic_server
+from tests.monitoring.otlp_server import otlp_server
 from tests.monitoring.prometheus_servers import get, pushgateway
 
 
@@ -69,6 +76,38 @@ def test_new_relic_does_not_take_it(tmp_path: Path) -> None:
     assert done.stdout.count("it does not take the key: is NEW_RELIC_LICENSE_KEY") == 2
     assert "Traceback" not in done.stderr
     assert "0000000" not in done.stdout + done.stderr
+
+
+def told(environ: dict[str, str]) -> tuple[int, str]:
+    """As the command, but within this process."""
+    shown = io.StringIO()
+    return send_tests(RunOptions(env="local"), environ, Console(file=shown, width=200)), shown.getvalue()
+
+
+def test_one_that_drips_for_ever_keeps_nobody_waiting_and_the_others_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(send_test_module, "LONGEST_S", 1.0)
+    with datadog_server() as datadog, otlp_server() as otlp:
+        datadog.mode = "drip"
+        asked = {**datadog.environment, **otlp.environment, "SMOKEPROBE_MONITORING": "datadog otlp"}
+        code, shown = told(asked)
+        assert code == 1
+        assert len(otlp.points) == 1
+    first, second = shown.splitlines()
+    assert first == "datadog: not known: it has not answered in 1 s"
+    assert second.startswith("otlp: smoke_test.test = ")
+
+
+def test_what_a_service_raises_is_said_and_the_others_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_it(*_: object) -> None:
+        raise RuntimeError("its text may show a key")
+
+    monkeypatch.setattr(Api, "send", raise_it)
+    with otlp_server() as otlp:
+        environ = {**otlp.environment, "DD_API_KEY": KEY, "SMOKEPROBE_MONITORING": "datadog otlp"}
+        code, shown = told(environ)
+    first, second = shown.splitlines()
+    assert (code, first) == (1, "datadog: not taken: RuntimeError while sending")
+    assert second.startswith("otlp: smoke_test.test = ")
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from probes.checks.base import Check, PlannedCall
 from probes.checks.expect import HttpRequest, judged_by
@@ -29,6 +29,10 @@ class ApiCheck(Check[ApiOptions]):
     def calls(self) -> tuple[PlannedCall, ...]:
         """The same call twice where the limit is watched."""
         return (PlannedCall("GET", self.options.request.path, times=2 if self.options.rate_limited else 1),)
+
+    def limits(self) -> Mapping[str, tuple[str, ...]]:
+        """The first call's, which the second is held against too."""
+        return {"request": ("request", "within")}
 
     def attempt(self, probe: Probe) -> None:
         """Ask, and ask again."""

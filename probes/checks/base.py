@@ -7,6 +7,7 @@ timed is decided elsewhere; nothing that a check does can change that.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
@@ -63,6 +64,10 @@ class Check(ABC, Generic[OptionsT]):
     @abstractmethod
     def attempt(self, probe: Probe) -> None:
         """Try once: ask through `probe`, which records each step and its findings."""
+
+    def limits(self) -> Mapping[str, tuple[str, ...]]:
+        """The steps that have a limit of time, and where under the check's options that stands."""
+        return {}
 
     @property
     def account(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from pydantic import Field
@@ -36,6 +36,10 @@ class EnhancementCheck(Check[EnhancementOptions]):
     def calls(self) -> tuple[PlannedCall, ...]:
         """One POST, named with its proof under `safety.exceptions`."""
         return (PlannedCall("POST", self.options.path),)
+
+    def limits(self) -> Mapping[str, tuple[str, ...]]:
+        """The answer's."""
+        return {"enhance": ("within",)}
 
     def attempt(self, probe: Probe) -> None:
         """Ask once; the client has no token here, so it cannot send one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any
 
@@ -56,6 +56,10 @@ class HealthCheck(Check[HealthOptions]):
     def calls(self) -> tuple[PlannedCall, ...]:
         """One call for each address."""
         return tuple(PlannedCall(spec.method, spec.path) for spec in self.options.endpoints.values())
+
+    def limits(self) -> Mapping[str, tuple[str, ...]]:
+        """One for each address."""
+        return {name: ("endpoints", name, "within") for name in self.options.endpoints}
 
     def attempt(self, probe: Probe) -> None:
         """Ask each address."""

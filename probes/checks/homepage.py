@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field, model_validator
 
 from probes.checks.base import Check, PlannedCall
@@ -56,6 +58,10 @@ class HomepageCheck(Check[HomepageOptions]):
         options = self.options
         declared = tuple(PlannedCall(call.method, call.path) for call in options.api_calls)
         return (PlannedCall("GET", options.path, size=options.weight), *declared)
+
+    def limits(self) -> Mapping[str, tuple[str, ...]]:
+        """The page's load."""
+        return {"load": ("within",)}
 
     def attempt(self, probe: Probe) -> None:
         """Open the page and look for each element."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
@@ -28,6 +29,10 @@ class HttpCheck(Check[HttpOptions]):
     def calls(self) -> tuple[PlannedCall, ...]:
         """One call for each request."""
         return tuple(PlannedCall(spec.method, spec.path) for spec in self.options.requests.values())
+
+    def limits(self) -> Mapping[str, tuple[str, ...]]:
+        """One for each request."""
+        return {name: ("requests", name, "within") for name in self.options.requests}
 
     def attempt(self, probe: Probe) -> None:
         """Ask each; one that fails does not keep the others from being asked."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field
@@ -79,6 +79,10 @@ class LoginCheck(Check[LoginOptions]):
     def _looks(self) -> int:
         """How often what a session looks at is tried: in place, as another try of the whole would be another login."""
         return max(self.tries, self.settings.run.attempts)
+
+    def limits(self) -> Mapping[str, tuple[str, ...]]:
+        """The log-in's over the API."""
+        return {"log-in": ("within",)}
 
     def attempt(self, probe: Probe) -> None:
         """End what an earlier run left open, then one session over the API, then one through the pages."""

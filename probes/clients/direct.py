@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from probes.clients.line import AddressCheck, Line
-from probes.clients.trust import trusting_context
 from probes.errors import SmokeprobeError
 from probes.safety.guard import parse_url
+from probes.trust import trusting_context
 
 LARGEST_BODY = 1 << 20
 _OF_THE_CONNECTION = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})

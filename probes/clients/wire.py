@@ -25,9 +25,9 @@ import urllib3.connection
 from urllib3.util.ssltransport import SSLTransport
 
 from probes.clients.line import ConnectionFacts, Line, abort_on_close
-from probes.clients.trust import trusting_context
 from probes.errors import TransportError
 from probes.model import Layer
+from probes.trust import trusting_context
 
 TLS_BLOCK = 16384
 

@@ -17,11 +17,15 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
+from probes.config.addresses import Address
+from probes.config.aws import AWS_REGION
 from probes.config.conditions import Condition, parse_condition
 from probes.config.document import Document, read_document
 from probes.config.metrics import METRICS, of_runs
 from probes.config.mistakes import Mistakes, did_you_mean, raise_if_any, read_as
 from probes.config.models import Name, Settings, Strict
+from probes.config.monitoring import FILE as INTEGRATION
+from probes.config.monitoring import Integration
 from probes.config.spans import DailySpan
 from probes.config.units import PositiveDuration, show_duration, shown
 
@@ -37,8 +41,6 @@ SHORTEST_REMINDER_S = 300.0
 SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 60.0, 86400.0
 
 _PERCENTILE = re.compile(r"p([1-9][0-9]?)")
-_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_SLACK = re.compile(r"slack:#[a-z0-9][a-z0-9_-]{0,79}")
 
 
 def _metric(value: str) -> str:
@@ -57,12 +59,6 @@ def _window(value: float) -> float:
     return value
 
 
-def _address(value: str) -> str:
-    if not _MAIL.fullmatch(value) and not _SLACK.fullmatch(value):
-        raise ValueError(f'{shown(value)} is no address: write name@example.com or "slack:#channel"')
-    return value
-
-
 def _evaluator(value: Any) -> Any:
     known = (OURS, *EVALUATORS)
     if not isinstance(value, str):
@@ -70,9 +66,6 @@ def _evaluator(value: Any) -> Any:
     if value not in known:
         raise ValueError(f"{shown(value)} evaluates no rules: one of {', '.join(known)}{did_you_mean(value, known)}")
     return value
-
-
-Address = Annotated[str, AfterValidator(_address)]
 
 
 class Rule(Strict):
@@ -197,16 +190,30 @@ class RuleFile:
             name: rule for name, rule in self.rules.items() if rule.evaluator == evaluator and env in rule.environments
         }
 
-    def problems_in(self, settings: Settings) -> list[str]:
-        """What does not fit one environment's configuration, one line for each place."""
+    def addresses(self, env: str) -> dict[str, str]:
+        """Whom we tell ourselves in an environment: each address, and the first rule that names it."""
+        found: dict[str, str] = {}
+        for name, rule in self.of(env, OURS).items():
+            for address in rule.notify:
+                found.setdefault(address, name)
+        return found
+
+    def problems_in(self, settings: Settings, integration: Integration) -> list[str]:
+        """What does not fit one environment's configuration, or what its services are sent, a line for each place."""
         if self.document is None:
             return []
         mistakes = Mistakes(self.document)
         for name, rule in self.rules.items():
             if settings.env in rule.environments:
-                for key, message in rule.misfits(settings):
+                for key, message in (*_kept(rule, integration), *rule.misfits(settings)):
                     mistakes.say(("rules", name, key), message)
         return mistakes.lines()
+
+
+def _kept(rule: Rule, integration: Integration) -> Iterator[tuple[str, str]]:
+    options = integration.of(rule.evaluator) if rule.evaluator != OURS else None
+    if options and not options.wants(rule.metric):
+        yield "metric", f"{INTEGRATION} keeps {rule.metric} from {rule.evaluator}: it never fires"
 
 
 def _misfits(rule: Rule, settings: Settings) -> Iterator[tuple[str, str]]:
@@ -218,6 +225,17 @@ def _misfits(rule: Rule, settings: Settings) -> Iterator[tuple[str, str]]:
     elif rule.quorum > len(settings.regions):
         named = f"{settings.env} has {len(settings.regions)} regions"
         yield "quorum", f"{rule.quorum} can never be reached: {named}"
+    elif others := _not_borne_out(rule, settings):
+        why = f"nothing bears out {', '.join(others)}; say what does (region_proofs)"
+        yield "quorum", f"{rule.quorum} can never be reached: {why}"
+
+
+def _not_borne_out(rule: Rule, settings: Settings) -> list[str]:
+    """The regions that can never be verified, where the others make no quorum. Only AWS itself tells its regions."""
+    others = [
+        name for name in settings.regions if name not in settings.region_proofs and not AWS_REGION.fullmatch(name)
+    ]
+    return others if len(settings.regions) - len(others) < rule.quorum else []
 
 
 def load_rules(path: Path) -> RuleFile:

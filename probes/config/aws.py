@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
+
+AWS_REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]")
+"""What the name of one of its regions looks like."""
 
 VARIABLES = (
     "AWS_ACCESS_KEY_ID",

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from probes.config.aws import VARIABLES, has_aws_credentials
+from probes.config.aws import AWS_REGION, VARIABLES, has_aws_credentials
 from probes.config.document import read_document
 from probes.config.metrics import METRICS
 from probes.config.mistakes import did_you_mean, raise_if_any, read_as
@@ -29,9 +29,8 @@ Role = Literal["run", "master", "worker"]
 
 _OWN_TAGS = frozenset({"env", "region", "check", "version", "mode"})
 _TAG = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_TAG_VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,99}")
+_TAG_VALUE = re.compile(r"[a-z0-9][a-z0-9_./-]{0,99}")  # Datadog would make small letters of large ones
 _PREFIX = re.compile(r"(?:[a-z][a-z0-9_]*\.)*")
-_AWS_REGION = re.compile(r"(?:[a-z]{2,4}(?:-[a-z]+)+-[0-9])?")
 _NAMESPACE = re.compile(r"(?!AWS/)[A-Za-z0-9][A-Za-z0-9._/#-]{0,254}")
 
 
@@ -49,7 +48,7 @@ def _tags(value: dict[str, str]) -> dict[str, str]:
         if name in _OWN_TAGS or not _TAG.fullmatch(name):
             raise ValueError(f"{shown(name)} is no name for a tag: small letters, digits and _, and not one of ours")
         if not _TAG_VALUE.fullmatch(text):
-            raise ValueError(f"{name}: its value is no tag: letters, digits, _, ., / and -, at most 100")
+            raise ValueError(f"{name}: its value is no tag: small letters, digits, _, ., / and -, at most 100")
     return value
 
 
@@ -60,7 +59,7 @@ def _prefix(value: str) -> str:
 
 
 def _aws_region(value: str) -> str:
-    if not _AWS_REGION.fullmatch(value):
+    if value and not AWS_REGION.fullmatch(value):
         raise ValueError(f"{shown(value)} is no region of AWS, such as eu-west-1")
     return value
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -33,20 +32,12 @@ DELIVERED = Said(Fate.DELIVERED)
 REFUSALS = {400: "it cannot read what was sent", 413: "what was sent is too large"}
 """Answers by which a batch never will be taken, whatever the service."""
 
-LONGEST_WAIT_S = 600.0
-"""However long a service asks to be left alone, it is asked again after so many seconds."""
-
 
 def not_taken(status: int, whys: Mapping[int, str], wait_s: float) -> Said:
     """What an HTTP status says that is none of success; `whys` has what a service means by which."""
     if status in REFUSALS:
         return Said(Fate.REFUSED, f"HTTP {status}: {REFUSALS[status]}")
     return Said(Fate.LATER, f"HTTP {status}: {whys.get(status, 'it takes nothing now')}", wait_s)
-
-
-def seconds_asked(text: str) -> float:
-    """The seconds that a header asks for; 0 where it does not say so many."""
-    return min(float(text), LONGEST_WAIT_S) if text.isascii() and text.isdigit() else 0.0
 
 
 class Service(Protocol):
@@ -65,22 +56,3 @@ class Service(Protocol):
 
     def read_back(self, sample: Sample, timeout_s: float) -> bool | None:
         """Whether the service has a sample that it took; None where it cannot be asked."""
-
-
-def is_url(url: str) -> bool:
-    """Whether something can be sent there over HTTP."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def keeps_a_secret(url: str) -> bool:
-    """Whether what goes there can be read by nobody on the way."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
-        return False
-    loopback = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
-    return loopback or (parts.scheme == "https" and bool(parts.hostname))

@@ -14,17 +14,20 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probes.config.metrics import Kind, Unit
 from probes.config.monitoring import CloudWatchOptions
+from probes.delivery import keeps_a_secret
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, Fate, Said, Service, keeps_a_secret
+from probes.monitoring.base import DELIVERED, Fate, Said, Service
 from probes.monitoring.samples import Sample, Tags, same_second
 
 if TYPE_CHECKING:
@@ -97,6 +100,14 @@ def _dimensions(tags: Tags) -> Tags:
     return tuple(tag for tag in tags if tag[0] != "version")
 
 
+def _leads_nowhere() -> bool:
+    """Whether standard output is closed, or broke just now: a run then puts the null device in its place."""
+    try:
+        return os.path.samestat(os.fstat(sys.stdout.fileno()), Path(os.devnull).stat())
+    except (OSError, ValueError):  # it is no file
+        return False
+
+
 class Lines:
     """One document a line and series of tags; the version stands in it for whoever reads the log."""
 
@@ -111,7 +122,7 @@ class Lines:
         for document in self._documents(batch):
             sys.stdout.write(f"{json.dumps(document, allow_nan=False)}\n")
         sys.stdout.flush()
-        return DELIVERED
+        return Said(Fate.LATER, "standard output leads nowhere") if _leads_nowhere() else DELIVERED
 
     def _documents(self, batch: Sequence[Sample]) -> Iterator[Mapping[str, Any]]:
         """A metric stands once in a document; there are fewer of them than the hundred that one may have."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import socket
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from probes.config.monitoring import DatadogOptions
+from probes.delivery import keeps_a_secret, key_of, seconds_asked
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, REFUSALS, Fate, Said, Service, keeps_a_secret, not_taken, seconds_asked
+from probes.monitoring.base import DELIVERED, Fate, Said, Service, not_taken
 from probes.monitoring.samples import Sample, by_second
 
 LONGEST_PAST_S = 3500.0
@@ -30,15 +32,21 @@ _MESSAGES = {
 
 
 def make_service(options: DatadogOptions, environ: Mapping[str, str]) -> Service:
-    """The way that the environment names. Raises ConfigError where the API's address would show the key to others."""
+    """The way that the environment names, which is the agent unless the package is told to leave it alone.
+
+    Raises ConfigError where address or key is none, or the API's address would show the key to others.
+    """
     for logger in ("datadog.api", "datadog.dogstatsd"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)  # the outbox says what is wrong, once
-    if environ.get("DD_DOGSTATSD_URL") or environ.get("DD_AGENT_HOST"):
-        return Agent(options)
+    off = environ.get("DD_DOGSTATSD_DISABLE") in {"True", "true", "yes", "1"}  # as the package reads it
+    if not off and (environ.get("DD_DOGSTATSD_URL") or environ.get("DD_AGENT_HOST")):
+        return Agent(options, environ)
+    if off and not environ.get("DD_API_KEY", "").strip():
+        raise ConfigError("datadog: DD_DOGSTATSD_DISABLE forbids the agent, and there is no DD_API_KEY.")
     url = api_url(options, environ)
     if not keeps_a_secret(url):
         raise ConfigError("DATADOG_HOST: the key goes over https only.", hint="Write https://HOST.")
-    return Api(options, environ["DD_API_KEY"].strip(), url)
+    return Api(options, key_of(environ, "DD_API_KEY"), url)
 
 
 def api_url(options: DatadogOptions, environ: Mapping[str, str]) -> str:
@@ -56,12 +64,18 @@ class Agent:
     name = "datadog"
     longest_past_s = LONGEST_PAST_S
 
-    def __init__(self, options: DatadogOptions) -> None:
+    def __init__(self, options: DatadogOptions, environ: Mapping[str, str]) -> None:
         from datadog.dogstatsd.base import DogStatsd
 
+        if (url := environ.get("DD_DOGSTATSD_URL", "")) and not _is_agents(url):
+            raise ConfigError("DD_DOGSTATSD_URL is no address.", hint="Write udp://HOST:8125 or unix:///PATH.")
         self._options = options
-        # its counts of what could not be sent come with its telemetry, which is never due
-        self._statsd = DogStatsd(telemetry_min_flush_interval=10**12, socket_timeout=1.0)
+        try:
+            # its counts of what could not be sent come with its telemetry, which is never due
+            self._statsd = DogStatsd(telemetry_min_flush_interval=10**12, socket_timeout=1.0)
+        except ValueError:
+            raise ConfigError("datadog: one of the variables DD_… is no number: look at DD_TELEMETRY_PORT.") from None
+        self._statsd.constant_tags = []  # what DD_ENV, DD_VERSION and their like say is of the probe, not of the target
 
     def send(self, batch: Sequence[Sample], timeout_s: float) -> Said:
         """One datagram a sample."""
@@ -91,6 +105,17 @@ class Agent:
         return None
 
 
+def _is_agents(url: str) -> bool:
+    """Whether the package would go there, and not to where an agent is by default."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme == "udp":
+            return bool(parts.hostname and parts.port)
+    except ValueError:
+        return False
+    return parts.scheme in {"unix", "unixgram", "unixstream"} and bool(parts.path)
+
+
 class Api:
     """The HTTP API. The client's settings are the package's own globals, so there is one in a process."""
 
@@ -104,26 +129,18 @@ class Api:
     def send(self, batch: Sequence[Sample], timeout_s: float) -> Said:
         """One request."""
         import datadog
-        from datadog.api.api_client import APIClient
-        from datadog.api.exceptions import ClientError, DatadogException, HttpTimeout
+
+        from probes.monitoring.datadog_wire import Client
+        from probes.monitoring.http_post import UnansweredError
 
         datadog.initialize(
             api_key=self._key, api_host=self.url, host_name="smokeprobe", mute=False, return_raw_response=True,
-            timeout=timeout_s, max_retries=0,
+            timeout=timeout_s,
         )  # fmt: skip
         try:
-            _, answer = APIClient.submit(
-                "POST", "series", api_version="v2", body=self._body(batch), compress_payload=True,
-                suppress_response_errors_on_codes=[202, 400, 401, 403, 404, 409, 429],
-            )  # fmt: skip
-        except ClientError:
-            return Said(Fate.LATER, "no connection, or it was cut off")
-        except HttpTimeout:
-            return Said(Fate.LATER, "it does not answer in time")
-        except DatadogException as problem:
-            return _said(str(problem).partition("Please")[0].strip(" .")[:100])
-        except ValueError:
-            return Said(Fate.LATER, "its answer is no JSON: is something in between?")
+            _, answer = Client.submit("POST", "series", api_version="v2", body=self._body(batch), compress_payload=True)
+        except UnansweredError as problem:
+            return problem.said
         return _heard(answer.status_code, answer.headers)
 
     def _body(self, batch: Sequence[Sample]) -> dict[str, Any]:
@@ -149,11 +166,6 @@ class Api:
     def read_back(self, sample: Sample, timeout_s: float) -> bool | None:  # noqa: ARG002 - the protocol's
         """Asking it takes another key, and minutes."""
         return None
-
-
-def _said(text: str) -> Said:
-    """What the package says of a status that it raises for: one that is 413 never will be taken."""
-    return Said(Fate.REFUSED, REFUSALS[413]) if " 413" in text else Said(Fate.LATER, text)
 
 
 def _heard(status: int, headers: Mapping[str, str]) -> Said:

@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 from probes.config.monitoring import NewRelicOptions
+from probes.delivery import key_of
 from probes.monitoring.base import DELIVERED, Fate, Said
 from probes.monitoring.newrelic_hosts import Address, hosts_of, region_of
 from probes.monitoring.newrelic_names import EVENTS
@@ -35,7 +36,7 @@ from probes.monitoring.newrelic_wire import (
     settings_of,
 )
 from probes.monitoring.nrql import Asker
-from probes.monitoring.otlp_json import export_of, metrics_of, tagged
+from probes.monitoring.otlp_json import UnreadableError, export_of, metrics_of, refused_of, tagged
 from probes.monitoring.samples import Sample
 
 _AGAIN = frozenset({401, 409})
@@ -43,8 +44,8 @@ _AGAIN = frozenset({401, 409})
 
 
 def make_service(options: NewRelicOptions, environ: Mapping[str, str]) -> tuple[Events, Metrics]:
-    """Both ways. Raises ConfigError where an address is none, or would show the key to others."""
-    key = environ["NEW_RELIC_LICENSE_KEY"].strip()
+    """Both ways. Raises ConfigError where key or address is none, or the key would be shown to others."""
+    key = key_of(environ, "NEW_RELIC_LICENSE_KEY")
     region = region_of(key, options)
     settings, asker = settings_of(key, environ), Asker.of(environ, eu=region.startswith("eu"))
     collector, metrics = hosts_of(region, environ)
@@ -76,7 +77,14 @@ class Events:
                 self._hand_over(events, timeout_s)
         except NotTakenError as problem:
             return problem.said
-        except (ValueError, KeyError, TypeError):
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ):  # it may say anything
             return Said(Fate.LATER, "its answer is none of a collector's: is something in between?")
         finally:
             close(self._pools)
@@ -123,11 +131,10 @@ class Metrics:
         metrics = metrics_of(batch, self._options).values()
         body = json.dumps(export_of({"name": APP}, {"service.name": APP}, metrics)).encode()
         try:
-            answer = post_metrics(self._settings, body, timeout_s)
-            rejected = int(json.loads(answer or "{}").get("partialSuccess", {}).get("rejectedDataPoints", 0))
+            rejected = refused_of(post_metrics(self._settings, body, timeout_s))
         except NotTakenError as problem:
             return problem.said
-        except (ValueError, TypeError, AttributeError):
+        except UnreadableError:
             return Said(Fate.LATER, "its answer is no JSON: is something in between?")
         return Said(Fate.REFUSED, f"it has refused {rejected} of {len(batch)} values") if rejected else DELIVERED
 

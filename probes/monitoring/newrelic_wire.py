@@ -6,9 +6,11 @@ import copy
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from probes.delivery import LARGEST_ANSWER
 from probes.errors import ConfigError
 from probes.monitoring.base import Fate, Said, not_taken
 from probes.monitoring.newrelic_hosts import Address
@@ -18,6 +20,7 @@ try:
     from newrelic.core.agent_protocol import AgentProtocol, OtlpProtocol
     from newrelic.core.config import global_settings
     from newrelic.network.exceptions import NetworkInterfaceException
+    from newrelic.packages.urllib3 import HTTPSConnectionPool
     from newrelic.packages.urllib3 import exceptions as http
 except ValueError:  # it reads the whole environment as it is imported
     raise ConfigError(
@@ -89,8 +92,31 @@ Pools = dict[tuple[str, int], Any]
 """Connections, one to each host."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What was answered, as far as it was read."""
+
+    status: int
+    headers: Any
+    data: bytes
+
+
+class _Pool(HTTPSConnectionPool):
+    """Connections that lead nowhere else, and of whose answers no more is read, and unpacked, than one could need."""
+
+    def urlopen(self, *arguments: Any, **named: Any) -> Any:
+        """As there."""
+        response = super().urlopen(*arguments, **{**named, "redirect": False, "preload_content": False})
+        data = response.read(LARGEST_ANSWER)
+        if response.read(1):
+            response.close()  # else the connection serves again
+        return _Answer(response.status, response.headers, data)
+
+
 class Client(ApplicationModeClient):  # type: ignore[misc] # the package has no types
     """The agent's own, which says of a failure what it was, and shares its connections with what comes after it."""
+
+    CONNECTION_CLS = _Pool
 
     def __init__(self, pools: Pools, **named: Any) -> None:
         super().__init__(**named)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import requests
-
 from probes.errors import ConfigError
+from probes.monitoring.http_post import UnansweredError, post
 from probes.monitoring.newrelic_names import NERDGRAPH_VARIABLE, nerdgraph_url
 from probes.monitoring.samples import Sample
 
@@ -27,7 +27,7 @@ class Asker:
     url: str
     account: int
     key: str = field(repr=False)
-    authorities: str | bool = True
+    authorities: str = ""
 
     @classmethod
     def of(cls, environ: Mapping[str, str], *, eu: bool) -> Asker | None:
@@ -38,7 +38,7 @@ class Asker:
         url = nerdgraph_url(environ, eu=eu)
         if urllib.parse.urlsplit(url).scheme != "https":
             raise ConfigError(f"{NERDGRAPH_VARIABLE}: the key goes over https only.", hint="Write https://HOST/….")
-        return cls(url, int(account), key, environ.get("NEW_RELIC_CA_BUNDLE_PATH", "") or True)
+        return cls(url, int(account), key, environ.get("NEW_RELIC_CA_BUNDLE_PATH", ""))
 
     def has(self, table: str, name: str, sample: Sample, timeout_s: float) -> bool | None:
         """Whether a sample is there, or comes within `timeout_s`; None where nobody answers a query."""
@@ -56,10 +56,9 @@ class Asker:
     def _results(self, nrql: str, timeout_s: float) -> list[dict[str, Any]] | None:
         asked = {"query": _QUERY, "variables": {"account": self.account, "nrql": nrql}}
         try:
-            answer = requests.post(
-                self.url, json=asked, headers={"API-Key": self.key}, timeout=timeout_s, verify=self.authorities
-            )
-            found = answer.json()["data"]["actor"]["account"]["nrql"]["results"]
-        except (OSError, ValueError, KeyError, TypeError):  # what requests raises is an OSError
+            headers = {"API-Key": self.key, "Content-Type": "application/json"}
+            answer = post(self.url, json.dumps(asked).encode(), headers, timeout_s, self.authorities)
+            found = json.loads(answer.content)["data"]["actor"]["account"]["nrql"]["results"]
+        except (UnansweredError, ValueError, LookupError, TypeError):
             return None
         return list(found)

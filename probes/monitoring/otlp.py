@@ -10,18 +10,20 @@ Locust's own `--otel` is not used: it puts headers of its own on every request t
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import requests
 
 from probes import __version__
 from probes.config.metrics import METRICS
 from probes.config.monitoring import OtlpOptions
 from probes.config.otel import otlp_headers, otlp_setting, pairs
+from probes.delivery import fits_a_header, is_url, keeps_a_secret, seconds_asked
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, Fate, Said, Service, is_url, keeps_a_secret, not_taken, seconds_asked
-from probes.monitoring.otlp_json import export_of, metrics_of
+from probes.monitoring.base import DELIVERED, Fate, Said, Service, not_taken
+from probes.monitoring.http_post import Answer, UnansweredError, post
+from probes.monitoring.otlp_json import UnreadableError, export_of, metrics_of, refused_of
 from probes.monitoring.samples import Sample, by_second
 
 LONGEST_PAST_S = 3500.0
@@ -29,6 +31,9 @@ LONGEST_PAST_S = 3500.0
 
 NO_ACCESS_WAIT_S = 60.0
 """How long to leave alone what does not let us in."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name, by RFC 9110."""
 
 _MESSAGES = {
     401: "it does not let us in, by what OTEL_EXPORTER_OTLP_HEADERS says",
@@ -52,6 +57,11 @@ def make_service(options: OtlpOptions, environ: Mapping[str, str]) -> Service:
         raise ConfigError("otlp: OTEL_EXPORTER_OTLP_ENDPOINT is no URL.", hint="Write https://HOST:4318.")
     if headers and not keeps_a_secret(url):
         raise ConfigError("otlp: OTEL_EXPORTER_OTLP_HEADERS go over https only.", hint="Write https://HOST:4318.")
+    for number, (name, value) in enumerate(headers.items(), 1):
+        if not _TOKEN.fullmatch(name):
+            raise ConfigError(f"OTEL_EXPORTER_OTLP_HEADERS: its {number}. name is no name of a header.")
+        if not fits_a_header(value):
+            raise ConfigError(f"OTEL_EXPORTER_OTLP_HEADERS: {name} has a line break, or a letter that no header has.")
     resource = {"service.name": "smokeprobe", **pairs(environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))}
     if name := environ.get("OTEL_SERVICE_NAME", "").strip():
         resource["service.name"] = name
@@ -65,20 +75,15 @@ class Otlp:
     longest_past_s = LONGEST_PAST_S
 
     def __init__(self, options: OtlpOptions, url: str, headers: Mapping[str, str], resource: Mapping[str, str]) -> None:
-        self._options, self._url, self._headers, self._resource = options, url, headers, resource
+        self._options, self._url, self._resource = options, url, resource
+        self._headers = {"Content-Type": "application/json", **headers}
 
     def send(self, batch: Sequence[Sample], timeout_s: float) -> Said:
         """One request."""
         try:
-            answer = requests.post(
-                self._url, json=self._body(batch), headers={**self._headers}, timeout=timeout_s,
-                auth=lambda request: request,  # or a .netrc would take the place of the header
-                allow_redirects=False,
-            )  # fmt: skip
-        except requests.Timeout:
-            return Said(Fate.LATER, "it does not answer in time")
-        except (requests.RequestException, OSError, ValueError):
-            return Said(Fate.LATER, "no connection, or it was cut off")
+            answer = post(self._url, json.dumps(self._body(batch)).encode(), self._headers, timeout_s)
+        except UnansweredError as problem:
+            return problem.said
         return _heard(answer)
 
     def _body(self, batch: Sequence[Sample]) -> Mapping[str, Any]:
@@ -91,18 +96,18 @@ class Otlp:
         return None
 
 
-def _heard(answer: requests.Response) -> Said:
+def _heard(answer: Answer) -> Said:
     status = answer.status_code
-    if status == 200:
+    if 200 <= status < 300:
         return _taken(answer)
     wait_s = NO_ACCESS_WAIT_S if status in {401, 403, 404} else seconds_asked(answer.headers.get("Retry-After", ""))
     return not_taken(status, _MESSAGES, wait_s)
 
 
-def _taken(answer: requests.Response) -> Said:
+def _taken(answer: Answer) -> Said:
     """All of it, unless it says otherwise; what it does not take now it never will."""
     try:
-        refused = int(answer.json().get("partialSuccess", {}).get("rejectedDataPoints", 0))
-    except (ValueError, AttributeError, TypeError):  # not every receiver has something to say
+        refused = refused_of(answer.content)
+    except UnreadableError:  # not every receiver has something to say
         refused = 0
     return Said(Fate.REFUSED, f"it refused {refused} values of a batch") if refused else DELIVERED

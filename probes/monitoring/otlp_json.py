@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,6 +22,18 @@ def export_of(
     """The whole of what one request says, by one scope of one resource."""
     of_scope = {"scope": scope, "metrics": list(metrics)}
     return {"resourceMetrics": [{"resource": {"attributes": attributes(resource)}, "scopeMetrics": [of_scope]}]}
+
+
+class UnreadableError(Exception):
+    """What was answered is none of OTLP's answers."""
+
+
+def refused_of(answer: bytes) -> int:
+    """How many values were refused, by an answer to what was taken. Raises UnreadableError."""
+    try:
+        return int(json.loads(answer or "{}").get("partialSuccess", {}).get("rejectedDataPoints", 0))
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):  # it may say anything
+        raise UnreadableError from None
 
 
 def metrics_of(samples: Iterable[Sample], options: ServiceOptions) -> dict[str, dict[str, Any]]:

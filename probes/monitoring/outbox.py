@@ -7,6 +7,7 @@ something again, to it, with its own time; what is too old by then, or has no ro
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
@@ -22,8 +23,8 @@ from probes.monitoring.spool import Spool
 MOST_WAITING = 10_000
 """So many samples may wait in memory; beyond that the oldest goes."""
 
-AT_ONCE = 500
-"""So many go in one batch; more where they are of the same second."""
+AT_ONCE = 400
+"""So many go in one batch, which no service needs two requests for; more where they are of the same second."""
 
 FLUSH_S = 5.0
 """How long a sample waits for others."""
@@ -34,8 +35,14 @@ TIMEOUT_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 60.0
 """How long a service is left alone that did not take a batch; doubled each time."""
 
+LONGEST_AHEAD_S = 540.0
+"""How far ahead of the clock a sample from the spool may be: Datadog, the strictest, takes ten minutes."""
+
 FOR_DISK_S = 0.3
 """How much of the time for closing is kept for the disk."""
+
+FOR_LAST_S = 0.5
+"""How much before that nothing is begun that waits on disk: cut off after it has arrived, it would come again."""
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +61,7 @@ class Outbox:
         self._in_flight: Sequence[Sample] = ()
         self._pause_s, self._rests_until = FIRST_PAUSE_S, 0.0
         self._wake, self._closing = Event(), Event()
+        self._begins_until = math.inf
         self._greenlet: gevent.Greenlet[..., None] | None = None
 
     def start(self) -> None:
@@ -73,24 +81,25 @@ class Outbox:
         """Samples that were sent, lie on disk, and are lost, of this process and of what earlier ones left."""
         return {"sent": self.sent, "spooled": self._spool.waiting, "dropped": self.dropped}
 
-    def ask_to_end(self) -> None:
-        """Begin to send what there is, for the last time."""
+    def ask_to_end(self, ends: float) -> None:
+        """Begin to send what there is, for the last time, until `ends` (by `time.monotonic`)."""
+        self._begins_until = ends - FOR_DISK_S - FOR_LAST_S
         self._closing.set()
         self._wake.set()
 
     def close(self, ends: float) -> None:
         """Send until `ends` (by `time.monotonic`) at most, and leave the rest on disk."""
-        self.ask_to_end()
+        self.ask_to_end(ends)
         if self._greenlet is not None:
             self._greenlet.join(timeout=max(0.0, ends - FOR_DISK_S - time.monotonic()))
             if not self._greenlet.dead:
                 self._greenlet.kill(timeout=FOR_DISK_S / 2)
                 self._say("it did not answer in time")
         # what was under way may have arrived, and comes again all the same
-        rest = [*self._in_flight, *self._queue]
-        self._queue.clear()
+        self._queue.extendleft(reversed(self._in_flight))
         self._in_flight = ()
-        self._keep(rest)
+        while batch := self._next_batch():
+            self._keep(batch)
 
     def _work(self) -> None:
         closing = False
@@ -124,15 +133,21 @@ class Outbox:
     def _send_spooled(self) -> None:
         with self._spool.to_be_sent() as batches:
             for batch in batches:
+                if not self._may_go_on():
+                    return
                 samples = batch.read()
                 fresh = [sample for sample in samples or () if self._takes_still(sample)]
                 if fresh and not self._delivered(fresh):
                     return
-                self.dropped += batch.count - len(fresh)
+                self.dropped += (batch.count if samples is None else len(samples)) - len(fresh)
                 batch.remove()
 
+    def _may_go_on(self) -> bool:
+        return time.monotonic() < self._begins_until if self._closing.is_set() else self._idle()
+
     def _takes_still(self, sample: Sample) -> bool:
-        return time.time() - sample.at < self.service.longest_past_s
+        """Whether a sample, maybe another version's or by another clock, still is one for the service."""
+        return sample.name in self._wants and -LONGEST_AHEAD_S < time.time() - sample.at < self.service.longest_past_s
 
     def _delivered(self, batch: Sequence[Sample]) -> bool:
         """Whether the service is done with a batch: it has taken it, or never will."""

@@ -22,8 +22,9 @@ from prometheus_client.registry import Collector
 
 from probes.config.metrics import METRICS
 from probes.config.monitoring import PrometheusOptions
+from probes.delivery import is_url
 from probes.errors import ConfigError
-from probes.monitoring.base import DELIVERED, Fate, Said, is_url
+from probes.monitoring.base import DELIVERED, Fate, Said
 from probes.monitoring.prometheus_names import SAMPLED_AT, known_as
 from probes.monitoring.samples import Sample, Tags, by_second
 
@@ -56,11 +57,12 @@ class _Family:
 
 def _sampled_at(options: PrometheusOptions, samples: Iterable[Sample], own: Sequence[str]) -> GaugeMetricFamily:
     """When each value was measured. Without it nobody could tell a value that has come again from one that stays."""
-    labels = ("metric", *own, "mode")
-    family = GaugeMetricFamily(known_as(SAMPLED_AT, options), "When a value was measured (seconds)", labels=labels)
+    labels = (*own, "mode", *options.tags)
+    text = "When a value was measured (seconds)"
+    family = GaugeMetricFamily(known_as(SAMPLED_AT, options), text, labels=("metric", *labels))
     for sample in samples:
-        tags = dict(sample.tags)
-        family.add_metric([known_as(sample.name, options), *(tags[label] for label in labels[1:])], sample.at)
+        tags = {**dict(sample.tags), **options.tags}
+        family.add_metric([known_as(sample.name, options), *(tags[label] for label in labels)], sample.at)
     return family
 
 

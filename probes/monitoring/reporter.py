@@ -90,7 +90,7 @@ class Reporter:
         """Send what there is, to all services at once; what is left then lies on disk or is counted as dropped."""
         ends = time.monotonic() + min(patience_s, CLOSE_S)
         for outbox in self._outboxes:
-            outbox.ask_to_end()
+            outbox.ask_to_end(ends)
         for outbox in self._outboxes:
             outbox.close(ends)
 

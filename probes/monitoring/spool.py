@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import itertools
+import math
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,8 +27,13 @@ from probes.monitoring.samples import Sample
 MOST_FILES = 200
 """So many batches are kept, some 20 MB; the oldest goes first."""
 
+MOST_BYTES = 16_000_000
+"""No batch is larger; nothing larger is read."""
+
 STRAY_S = 60.0
 """Nobody writes on one file for so long."""
+
+_NAME = re.compile(r"[0-9]+-[0-9]+-[0-9]+-[0-9]{1,6}\.json")
 
 _SAMPLES = TypeAdapter(list[Sample])
 
@@ -45,9 +52,13 @@ class Spooled:
     def read(self) -> list[Sample] | None:
         """The samples; None where the file cannot be read, or is none of ours."""
         try:
-            return _SAMPLES.validate_json(self.path.read_bytes())
+            with self.path.open("rb") as file:
+                raw = file.read(MOST_BYTES + 1)
+            samples = _SAMPLES.validate_json(raw) if len(raw) <= MOST_BYTES else None
         except (OSError, ValidationError):
             return None
+        numbers = all(math.isfinite(sample.value) and math.isfinite(sample.at) for sample in samples or ())
+        return samples if numbers else None
 
     def remove(self) -> None:
         """Be done with it."""
@@ -69,15 +80,20 @@ class Spool:
         self._sweep()
         gone = 0
         for old in self.batches()[:-MOST_FILES]:
-            gone += old.count
-            old.remove()
+            with contextlib.suppress(OSError):  # then it stays
+                old.remove()
+                gone += old.count
         return gone
 
     def batches(self) -> list[Spooled]:
-        """What is there, oldest first."""
-        with contextlib.suppress(OSError):
-            return [Spooled(path) for path in sorted(self._folder.glob("*-*-*-*[0-9].json"))]
-        return []
+        """What is there, oldest first; anything else in the folder is let alone."""
+        try:
+            with os.scandir(self._folder) as entries:
+                ours = (entry for entry in entries if _NAME.fullmatch(entry.name))
+                names = sorted(entry.name for entry in ours if entry.is_file(follow_symlinks=False))
+        except OSError:
+            return []
+        return [Spooled(self._folder / name) for name in names]
 
     @property
     def waiting(self) -> int:

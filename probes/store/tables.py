@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Double, Index, Integer, MetaData, Table, Text, text
 
-VERSION = 2
+VERSION = 3
 """The newest migration's number."""
 
 SCHEMA = "smokeprobe"

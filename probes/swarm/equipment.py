@@ -14,6 +14,8 @@ from probes.checks.probe import AccountSecrets
 from probes.checks.registry import AnyCheck, check_classes, checks_of, load_settings, load_timetable
 from probes.clients.answers import Refusal
 from probes.clients.http import Identity
+from probes.config.channels import FILE as CHANNELS
+from probes.config.channels import load_channels
 from probes.config.load import Timetable
 from probes.config.models import Settings
 from probes.config.rules import guard_rules, user_agent
@@ -128,6 +130,8 @@ def equip(
     left_out = _left_out(options, checks, settings)
     redactor = Redactor()
     redactor.allow(rules.origin)
+    for secret in load_channels(options.source.path.parent / CHANNELS).secrets(os.environ):  # a master has these
+        redactor.learn(secret, "channel secret")
     needed = _needed(options, timetable, classes) if sends else []
     accounts = _accounts(settings, needed, environ, redactor)
     edge = edge_header(settings, environ) if sends else None

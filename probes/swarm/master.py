@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gevent
 
 from probes.errors import PausedError, SmokeprobeError
+from probes.heartbeat import Heartbeat, heartbeat_of
 from probes.model import Outcome, Verdict
 from probes.safety.permits import Usage, boot_clock
+from probes.swarm.alerting import alerting_of_master
 from probes.swarm.board import Snapshot
 from probes.swarm.confirm import Confirmations, Judged
 from probes.swarm.dispatcher import OneUserPerCheckAndWorker
@@ -66,7 +69,9 @@ class MasterSession:
         self._links = MasterLinks(key, self._send)
         self._grants = LedgerGrants(regions)
         self._reporter = reporter_of(self.equipment, "master", "fleet", lambda: True)
-        self.results = Results(self.equipment, self.checks, self._reporter)
+        self._heartbeat = heartbeat_of(self.equipment.options, os.environ)
+        self._alerting = alerting_of_master(regions)
+        self.results = Results(self.equipment, self.checks, self._reporter, self._heartbeat)
         self._ticks = Ticks(self._links.post, self._grants, self.results.not_judged)
         self._schedule = Schedule()
         self._confirmations = Confirmations()
@@ -102,7 +107,11 @@ class MasterSession:
             self._reporter.start()
             tell = partial(tell_health, self._reporter, self.snapshot)
             self._greenlets.append(gevent.spawn(self._for_ever, tell, HEALTH_EVERY_S))
+        if self._heartbeat is not None:
+            self._greenlets.append(gevent.spawn(self._for_ever, partial(_beat, self._heartbeat), 1.0))
         self.results.history.begin()
+        if self._alerting is not None:
+            self._alerting.begin()
         log.info("master of %s, share %s", self._names, self.equipment.options.share)
 
     def rest_s(self, name: str) -> float:  # noqa: ARG002 - the protocol's
@@ -131,7 +140,11 @@ class MasterSession:
         self._deaf = True
         left_s = max(LEAST_TO_WRITE_S, ends - boot_clock())
         closing = gevent.spawn(self._reporter.close, left_s) if self._reporter is not None else None
+        alerting = self._alerting
+        told = gevent.spawn(alerting.close, left_s) if alerting is not None else None
         self.results.history.close(left_s)
+        if told is not None:
+            told.join()
         if closing is not None:
             closing.join()
         self._runner.clients.clear()  # Locust would tell them to quit
@@ -167,9 +180,7 @@ class MasterSession:
             "rejected": {client: dict(reasons) for client, reasons in self._links.rejected.items()},
             "limits": limits,
             "paused": paused.message if paused else "",
-            "trouble": " ".join(
-                filter(None, (ledger, history.trouble, *(reporter.troubles() if reporter is not None else ())))
-            ),
+            "trouble": " ".join(filter(None, self._troubles())),
             "own_health": {
                 "turned_s": round(self._turned_s(), 3),
                 "unacknowledged": self._links.unacknowledged,
@@ -180,6 +191,14 @@ class MasterSession:
             },
             "sinks": reporter.sinks() if reporter is not None else {},
         }
+
+    def _troubles(self) -> Iterator[str]:
+        yield self._grants.trouble
+        yield self.results.history.trouble
+        if self._alerting is not None:
+            yield self._alerting.trouble
+        if self._reporter is not None:
+            yield from self._reporter.troubles()
 
     def _turned_s(self) -> float:
         return boot_clock() - self._turned_at
@@ -350,3 +369,8 @@ class MasterSession:
         for other in self._links.sessions:
             if hold is not None and other != client:
                 self._links.post(other, hold[0], hold[1])
+
+
+def _beat(heartbeat: Heartbeat) -> None:
+    if trouble := heartbeat.turn():
+        log.warning("%s Probing goes on.", trouble)

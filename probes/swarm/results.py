@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from probes.heartbeat import Heartbeat
 from probes.model import Verdict
 from probes.pipeline import decode, presentable
 from probes.quorum import region_tag
@@ -34,9 +35,15 @@ log = logging.getLogger(__name__)
 class Results:
     """All that is known of the target, and was; `checks` are all that there ever are."""
 
-    def __init__(self, equipment: Equipment, checks: tuple[str, ...], reporter: Reporter | None = None) -> None:
+    def __init__(
+        self,
+        equipment: Equipment,
+        checks: tuple[str, ...],
+        reporter: Reporter | None = None,
+        heartbeat: Heartbeat | None = None,
+    ) -> None:
         self.checks = checks
-        self._reporter = reporter
+        self._reporter, self._heartbeat = reporter, heartbeat
         self.board = Board()
         options = equipment.options
         self.history = History(open_store(options.state, options.database_url, equipment.target), self._remembered)
@@ -78,6 +85,8 @@ class Results:
         self.board.judged(region, verdict, boot_clock(), verified=verified, id_=permit)
         self.history.judged(verdict, permit, region=region, verified=verified, worker=client[:LONGEST_NAME])
         self._verified[region] = verified
+        if self._heartbeat is not None:
+            self._heartbeat.judged(verdict.outcome)
         if self._reporter is not None:
             tag = region_tag(region, verified=verified)
             self._reporter.judged(tag, verdict)

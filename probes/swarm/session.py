@@ -15,13 +15,15 @@ from gevent.event import Event
 from rich.console import Console
 
 from probes.errors import SmokeprobeError
-from probes.model import Layer, Outcome, Verdict
-from probes.pipeline import Pipeline, Readers, RunFacts, decode, encode, publish
+from probes.heartbeat import Heartbeat, heartbeat_of
+from probes.model import Layer, Outcome, RunReport, Verdict
+from probes.pipeline import FAILED, PASSED, Pipeline, Readers, RunFacts, decode, encode, publish
 from probes.quorum import region_tag
 from probes.regions import LONGEST_S, VerifiedRegion, verify_region
 from probes.reports.github import CommandStop
 from probes.reports.progress import live
 from probes.safety.permits import boot_clock
+from probes.swarm.alerting import RunAlerting
 from probes.swarm.board import Board, LimitSeen, Snapshot, limit_seen
 from probes.swarm.conductor import Conductor
 from probes.swarm.desk import LedgerDesk
@@ -70,7 +72,9 @@ class SmokeSession:
         self._conductor: Conductor | None = None
         self._environment: Environment | None = None
         self._reporter = reporter_of(equipment, "run", self._mode, self._nothing_under_way)
+        self._heartbeat = heartbeat_of(equipment.options, os.environ)
         self._history = RunHistory(equipment, self._mode)
+        self._alerting = RunAlerting(equipment) if self._ends_by_itself else None
         self._region: gevent.Greenlet[..., VerifiedRegion] | None = None
         self._untold: list[Callable[[str], None]] = []
         self._signal = 0
@@ -100,6 +104,8 @@ class SmokeSession:
         if self._reporter is not None:
             self._reporter.start()
             environment.events.request.add_listener(self._on_request)
+        if self._heartbeat is not None and not self._ends_by_itself:
+            self._greenlets.append(gevent.spawn(self._beat, self._heartbeat))
         if self.once:
             environment.events.test_start.add_listener(self._on_start)
         if self.stay:
@@ -179,15 +185,33 @@ class SmokeSession:
         self._progress.__exit__(None, None, None)
         options = self.equipment.options
         report = self._pipeline.report(self._facts(conductor), allow_degraded=options.allow_degraded)
+        ping = self._last_ping(report)
         if self._reporter is not None:
             self._tell_region()
             report = self._pipeline.with_sinks(report, *self._reporter.last_words(report))
+        if ping is not None:
+            ping.join()
+            report = self._pipeline.with_notes(report, *filter(None, [ping.value]))
         if trouble := self._history.write(report):
+            report = self._pipeline.with_notes(report, trouble)
+        if self._alerting is not None and (trouble := self._alerting.look()):
             report = self._pipeline.with_notes(report, trouble)
         readers = Readers(options.json_file, options.junit_file, options.html_file)
         environment.process_exit_code = publish(report, readers, self._console, self._commands).exit_code
         sys.stdout.flush()
         conductor.close()
+
+    def _last_ping(self, report: RunReport) -> gevent.Greenlet[..., str] | None:
+        """The heartbeat of a run that has come to something, beside what else is told."""
+        conclusive = report.exit_code in {PASSED, FAILED}
+        return gevent.spawn(self._heartbeat.ping) if self._heartbeat is not None and conclusive else None
+
+    def _beat(self, heartbeat: Heartbeat) -> None:
+        """The heartbeat of what goes on and on."""
+        while True:
+            gevent.sleep(1.0)
+            if trouble := heartbeat.turn():
+                self._progress.note(trouble)
 
     def _facts(self, conductor: Conductor) -> RunFacts:
         return RunFacts(
@@ -254,6 +278,8 @@ class SmokeSession:
         clean = self._pipeline.accept(verdict)
         if (reporter := self._reporter) is not None:
             self._report(lambda region: reporter.judged(region, clean))
+        if self._heartbeat is not None:
+            self._heartbeat.judged(clean.outcome)
         self._history.judged(clean)
         if not clean.configured_out:
             verified = bool(self._region and self._region.value and self._region.value.verified)

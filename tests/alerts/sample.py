@@ -28,6 +28,7 @@ env: here
 target:
   url: https://example.com
 regions: [us, eu, ap]
+region_proofs: { us: { env: PLACE }, eu: { env: PLACE }, ap: { env: PLACE } }
 shares: { adhoc: 25%, us: 25%, eu: 25%, ap: 25% }
 masters:
   us: { share: us, regions: [us] }

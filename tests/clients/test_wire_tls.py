@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import trustme
 
-from probes.clients.trust import trusting_context
 from probes.model import Layer
+from probes.trust import trusting_context
 from tests.clients.http_help import failure, rig, total_ms
 from tests.clients.raw_server import OK, RawServer, Talk, always, once
 

@@ -13,10 +13,16 @@ from probes.config.alert_rules import FILE, RuleFile, load_rules
 from probes.config.conditions import Condition
 from probes.config.load import Source, shipped
 from probes.config.models import Settings
+from probes.config.monitoring import FILE as INTEGRATION
+from probes.config.monitoring import Integration, load_integration
 from probes.errors import ConfigError
 from tests.config.sample import GOOD, as_yaml, read
 
 BAD = Path(__file__).with_name("bad-rules.yaml")
+NO_ADDRESS = (
+    'is no address: write name@example.com, "slack:#channel", or pagerduty, opsgenie or apprise with a name, such as '
+    "pagerduty:primary"
+)
 
 RULE: Mapping[str, Any] = {
     "metric": "smoke_test.success",
@@ -30,6 +36,8 @@ RULE: Mapping[str, Any] = {
     "notify": ["oncall@example.com"],
     "evaluator": "datadog",
 }
+
+NO_ADDRESS = 'is no address: write name@example.com, "slack:#channel", pagerduty:NAME or opsgenie:NAME or apprise:NAME'
 
 
 def rules(folder: Path, **changes: Any) -> RuleFile:
@@ -60,8 +68,8 @@ def test_every_mistake_at_once() -> None:
         "7: rules.success.samples: must be greater than or equal to 1",
         "9: rules.success.environments: must not be empty",
         "10: rules.success.severity: must be 'critical', 'warning' or 'info'",
-        "11: rules.success.notify.0: 'oncall' is no address: write name@example.com or \"slack:#channel\"",
-        "11: rules.success.notify.1: 'slack:alerts' is no address: write name@example.com or \"slack:#channel\"",
+        f"11: rules.success.notify.0: 'oncall' {NO_ADDRESS}",
+        f"11: rules.success.notify.1: 'slack:alerts' {NO_ADDRESS}",
         (
             "12: rules.success.evaluator: 'smokeprob' evaluates no rules: one of smokeprobe, datadog, newrelic, "
             "cloudwatch, prometheus; did you mean smokeprobe?"
@@ -154,8 +162,8 @@ def test_what_fires_a_rule_cannot_end_it(tmp_path: Path, condition: str, recover
         ({"metric": "smoke_test.test"}, "metric: smoke_test.test is sent by hand only: a rule about it never fires"),
         ({"metric": 7}, "metric: must be a text"),
         ({"notify": "oncall@example.com"}, "notify: must be a list"),
-        ({"notify": ["x"]}, "notify.0: 'x' is no address: write name@example.com or \"slack:#channel\""),
-        ({"notify": ["a b@c.de"]}, "notify.0: 'a b@c.de' is no address: write name@example.com or \"slack:#channel\""),
+        ({"notify": ["x"]}, f"notify.0: 'x' {NO_ADDRESS}"),
+        ({"notify": ["a b@c.de"]}, f"notify.0: 'a b@c.de' {NO_ADDRESS}"),
         ({"window": "25h"}, "window: 25 h is no window: whole minutes, from 1m to 24h"),
         ({"recovery": 0.95}, 'recovery: 0.95 is no condition: write "< 0.9", or with <=, > or >='),
         ({"condition": "< nan"}, "condition: smoke_test.success has no unit: write a number such as 0.9, not 'nan'"),
@@ -191,26 +199,57 @@ def here(tmp_path: Path) -> Settings:
 )
 def test_what_does_not_fit_an_environment(tmp_path: Path, here: Settings, changes: Any, problem: str) -> None:
     expected = [f"{tmp_path / FILE}:1: rules.one.{problem}"] if problem else []
-    assert rules(tmp_path, **changes).problems_in(here) == expected
+    assert rules(tmp_path, **changes).problems_in(here, Integration()) == expected
 
 
 def test_an_environment_without_regions_has_nothing_to_count(tmp_path: Path) -> None:
     settings = read(tmp_path, GOOD.replace("regions: [us-east-1, eu-west-1]\n", ""))
-    assert rules(tmp_path).problems_in(settings) == [
+    assert rules(tmp_path).problems_in(settings, Integration()) == [
         f"{tmp_path / FILE}:1: rules.one.quorum: here names no regions, and only named ones are counted"
     ]
+
+
+def test_a_quorum_wants_regions_that_something_can_bear_out(tmp_path: Path) -> None:
+    """Of a place that is no region of AWS only a proof can tell; what is not borne out counts for no rule."""
+    regions = "regions: [us-east-1, attic]\n"
+    text = GOOD.replace("regions: [us-east-1, eu-west-1]\n", regions)
+    why = "2 can never be reached: nothing bears out attic; say what does (region_proofs)"
+    problem = f"{tmp_path / FILE}:1: rules.one.quorum: {why}"
+    assert rules(tmp_path).problems_in(read(tmp_path, text), Integration()) == [problem]
+    proved = text.replace(regions, regions + "region_proofs: { attic: { env: PLACE } }\n")
+    assert rules(tmp_path).problems_in(read(tmp_path, proved), Integration()) == []
+    assert rules(tmp_path, quorum=1).problems_in(read(tmp_path, text), Integration()) == []
+
+
+@pytest.mark.parametrize(
+    ("metrics", "problem"),
+    [
+        (
+            ["smoke_test.phase.*"],
+            "metric: monitoring-integration.yaml keeps smoke_test.success from datadog: it never fires",
+        ),
+        (["smoke_test.phase.*", "smoke_test.succ*"], ""),
+    ],
+)
+def test_a_rule_wants_a_metric_that_its_service_is_sent(
+    tmp_path: Path, here: Settings, metrics: list[str], problem: str
+) -> None:
+    integration = Integration.model_validate({"services": {"datadog": {"metrics": metrics}}})
+    expected = [f"{tmp_path / FILE}:1: rules.one.{problem}"] if problem else []
+    assert rules(tmp_path).problems_in(here, integration) == expected
 
 
 def test_without_a_file_there_are_no_rules(tmp_path: Path, here: Settings) -> None:
     none = load_rules(tmp_path / FILE)
     assert none.rules == {}
-    assert none.problems_in(here) == []
+    assert none.problems_in(here, Integration()) == []
 
 
 def test_the_rules_that_are_shipped() -> None:
     """What was asked for, word by word, and that all of it fits production."""
     found = load_rules(shipped("config") / FILE)
-    assert found.problems_in(load_settings(Source(shipped("config") / "production.yaml"))) == []
+    settings = load_settings(Source(shipped("config") / "production.yaml"))
+    assert found.problems_in(settings, load_integration(shipped("config") / INTEGRATION)) == []
     success, slow = found.rules["success"], found.rules["slow"]
     assert (success.metric, success.statistic, success.condition) == ("smoke_test.success", "mean", Condition("<", 0.9))
     assert (success.window, success.severity) == (300.0, "critical")

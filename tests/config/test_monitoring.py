@@ -39,13 +39,14 @@ def test_every_mistake_at_once() -> None:
             "smoke_test.phase.*; did you mean smoke_test.success?"
         ),
         "11: services.prometheus.prefix: 'my-' is no prefix: small letters, digits and _, with a dot at its end",
-        "12: services.prometheus.tags: team: its value is no tag: letters, digits, _, ., / and -, at most 100",
-        "13: services.cloudwatch.region: 'ireland' is no region of AWS, such as eu-west-1",
+        "12: services.prometheus.tags: team: its value is no tag: small letters, digits, _, ., / and -, at most 100",
+        "13: services.newrelic.tags: team: its value is no tag: small letters, digits, _, ., / and -, at most 100",
+        "14: services.cloudwatch.region: 'ireland' is no region of AWS, such as eu-west-1",
         (
-            "13: services.cloudwatch.namespace: 'AWS/Mine' is no namespace: letters, digits, ., _, /, # and -, at most "
+            "14: services.cloudwatch.namespace: 'AWS/Mine' is no namespace: letters, digits, ., _, /, # and -, at most "
             "255, and not AWS's own"
         ),
-        "14: services.datdog: unknown key; did you mean datadog?",
+        "15: services.datdog: unknown key; did you mean datadog?",
     ]
 
 

@@ -86,6 +86,15 @@ def test_inside_lambda_the_log_has_it_and_stays_readable(runner: Runner) -> None
     assert f"cloudwatch: sent {ran.sink('cloudwatch')['sent']}, spooled 0, dropped 0" in rest
 
 
+@pytest.mark.parametrize("into", ['"$@" >/dev/full', '"$@" >&-'])
+def test_where_the_log_takes_nothing_it_was_not_sent(runner: Runner, into: str) -> None:
+    ran = runner.run(*QUICK, env=LAMBDA, prefix=("sh", "-c", into, "sh"))
+    assert ran.code == 0, ran.story()
+    assert ran.sink("cloudwatch")["sent"] == ran.sink("cloudwatch")["dropped"] == 0
+    assert ran.sink("cloudwatch")["spooled"] > 20
+    assert "cloudwatch: standard output leads nowhere." in ran.report["notes"]
+
+
 def test_a_wish_that_cannot_be_met_is_said_before_anything_is_sent(runner: Runner) -> None:
     environ = {"SMOKEPROBE_MONITORING": "cloudwatch", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_CONFIG_FILE": os.devnull}
     ran = runner.run(*QUICK, env=environ)

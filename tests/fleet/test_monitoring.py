@@ -14,7 +14,9 @@ import pytest
 from probes.standin.process import StandIn
 from tests.fleet.harness import Fleet, fleet_of, until
 from tests.monitoring.datadog_server import KEY, DatadogServer, datadog_server
+from tests.monitoring.loopback import serving
 from tests.monitoring.prometheus_servers import asked, prometheus, read_page
+from tests.watcher import PATH, Watcher
 
 pytestmark = pytest.mark.fleet
 
@@ -98,3 +100,14 @@ def test_a_master_without_a_service_has_none_of_it(fleet: Fleet, datadog: Datado
     assert "smoke_test_" not in fleet.get("/metrics")[1]
     assert json.loads(fleet.get("/readyz")[1])["ready"]
     assert datadog.requests == 0
+
+
+def test_a_master_pings_once_it_has_judged_and_its_workers_do_not(fleet: Fleet) -> None:
+    with serving(Watcher()) as watcher:
+        env = {"SMOKEPROBE_HEARTBEAT_URL": f"{watcher.url}{PATH}"}
+        fleet.master(env=env)
+        assert watcher.pings == []
+        fleet.worker("w1", env=env)
+        assert until(lambda: watcher.pings), fleet.story()
+        assert until(lambda: judged(fleet) >= 6), fleet.story()
+        assert watcher.pings == [PATH]  # no more than one a minute

@@ -139,12 +139,20 @@ def datadog_value(query: str, given: Iterable[Given]) -> float:
     return float(eval(text, names))  # noqa: S307 - ours
 
 
+_ON_MISSING_DATA = {"resolve": False, "show_and_notify_no_data": True}
+"""Whether somebody is told where an evaluation has no point at all. By default the last state would stay."""
+
+
 def datadog_fires(body: Mapping[str, Any], given: Iterable[Given]) -> bool:
-    """Whether the monitor's condition holds."""
+    """Whether the monitor's condition holds. Of nothing Datadog may make zeros or no point: both are one."""
     match = re.fullmatch(r"max\(last_\d+m\):(.*) (>=|<) ([0-9.]+)", body["query"])
     assert match, body["query"]
     assert float(match[3]) == body["options"]["thresholds"]["critical"]
-    return COMPARED[match[2]](datadog_value(match[1], given), float(match[3]))
+    every = list(given)
+    fires = COMPARED[match[2]](datadog_value(match[1], every), float(match[3]))
+    if not every:
+        assert _ON_MISSING_DATA[body["options"]["on_missing_data"]] is fires
+    return fires
 
 
 def _dd_holds(condition: str, one: Given) -> bool:

@@ -46,10 +46,11 @@ def settings(folder: Path) -> Settings:
     return load(Source(path), kinds_for)
 
 
-def rendered(service: Evaluator, folder: Path, prefix: str = "", **changes: Any) -> Monitors:
-    """What a service shall have for one rule."""
+def rendered(service: Evaluator, folder: Path, prefix: str = "", product: str = "shop", **changes: Any) -> Monitors:
+    """What a service shall have for one rule of a product."""
     rules = RuleFile({"success": rule(evaluator=service, **changes)})
-    return monitors_of(service, rules, settings(folder), OPTIONS.model_copy(update={"prefix": prefix}))
+    options = OPTIONS.model_copy(update={"prefix": prefix, "tags": {"service": product}})
+    return monitors_of(service, rules, settings(folder), options)
 
 
 def monitor(service: Evaluator, folder: Path, **changes: Any) -> Wanted:

@@ -19,7 +19,7 @@ from tests.monitoring.loopback import Loopback, LoopbackHandler, serving
 
 KEY = "inventedKey/0123456789"
 UNITS = {"s", "ms", "d", "%", "1"}
-Mode = Literal["up", "in part", "hang", "cut", "take and cut", 400, 401, 404, 413, 429, 500, 503]
+Mode = Literal["up", "in part", "hang", "cut", "take and cut", 202, 204, 400, 401, 404, 413, 429, 500, 503]
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import pytest
 from probes.config.metrics import METRICS
 from probes.config.monitoring import CloudWatchOptions
 from probes.monitoring import outbox as outbox_module
-from probes.monitoring.cloudwatch import make_service
-from probes.monitoring.outbox import Outbox
+from probes.monitoring.cloudwatch import MOST_DATA, make_service
+from probes.monitoring.outbox import AT_ONCE, Outbox
 from probes.monitoring.samples import Sample
 from probes.monitoring.spool import Spool
 from tests.monitoring.cloudwatch_server import CloudWatchServer, Mode, cloudwatch_server
@@ -104,3 +104,8 @@ def test_a_week_on_disk_is_not_too_long_but_two_are(cloudwatch: CloudWatchServer
     outbox.close(time.monotonic() + 5.0)
     assert outbox.counts() == {"sent": 2, "spooled": 0, "dropped": 1}
     assert cloudwatch.complaints == []
+
+
+def test_a_batch_is_one_request() -> None:
+    """Of two, one could be taken and the other not: then both would go again, and the first be there twice."""
+    assert AT_ONCE <= MOST_DATA

@@ -141,6 +141,42 @@ def test_an_agent_is_told_each_sample_with_its_own_second(listener: Listener, mo
     ]
 
 
+def test_an_agent_is_told_no_tags_but_ours(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Datadog's own variables, which a cluster sets for each pod, would give a series a second env and version."""
+    for name in ("DD_ENV", "DD_VERSION", "DD_SERVICE", "DD_ENTITY_ID"):
+        monkeypatch.setenv(name, "another")
+    monkeypatch.setenv("DATADOG_TAGS", "pod:a-1,b")
+    assert agent(monkeypatch, listener.url).send(batch()[:1], 1.0).fate is Fate.DELIVERED
+    assert until(lambda: len(listener.read) == 1, 5)
+    assert (listener.complaints, listener.read[0].tags) == ([], SHOWN)
+
+
+def test_where_dogstatsd_is_switched_off_the_api_is_told(
+    server: DatadogServer, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DD_DOGSTATSD_DISABLE", "true")
+    environ = {"DD_DOGSTATSD_DISABLE": "true", "DD_DOGSTATSD_URL": listener.url, "DATADOG_HOST": server.url}
+    assert make_service(DatadogOptions(), {**environ, "DD_API_KEY": KEY}).send(batch(), 2.0).fate is Fate.DELIVERED
+    assert len(server.points) == 3
+    with pytest.raises(ConfigError, match="DD_DOGSTATSD_DISABLE"):
+        make_service(DatadogOptions(), environ)
+
+
+@pytest.mark.parametrize(
+    "url", ["udp://[", "udp://127.0.0.1:no", "udp://127.0.0.1:99999", "udp://", "http://127.0.0.1:8125", "x", "unix://"]
+)
+def test_an_agents_address_that_is_none_is_said(url: str) -> None:
+    with pytest.raises(ConfigError, match="DD_DOGSTATSD_URL is no address"):
+        make_service(DatadogOptions(), {"DD_DOGSTATSD_URL": url})
+
+
+@pytest.mark.parametrize("key", ["abc\ndef", "abc\r\nX-A: b", "schlüssel", "a\x1bb"])
+def test_a_key_that_is_none_is_said_and_not_shown(key: str) -> None:
+    with pytest.raises(ConfigError, match="DD_API_KEY") as raised:
+        make_service(DatadogOptions(), {"DD_API_KEY": key})
+    assert key not in str(raised.value)
+
+
 @pytest.mark.parametrize("count", [1, 4])
 def test_an_agent_that_is_not_there_is_noticed_and_one_that_comes_back_is_told(
     listener: Listener, monkeypatch: pytest.MonkeyPatch, count: int

@@ -294,7 +294,10 @@ def test_what_a_service_cannot_watch_for_is_said_and_not_changed(
             (
                 "success: New Relic has no recovery apart: it ends where the condition no longer holds.",
                 "success: New Relic knows critical and warning only: info is a warning there.",
-                "success: a workflow of New Relic's is to tell oncall@example.com, #alerts of the policy's issues.",
+                (
+                    "success: a workflow of New Relic's is to tell oncall@example.com, #alerts, made by hand: filter "
+                    "its issues by the condition's name, “smokeprobe here: success”."
+                ),
             ),
         ),
         (
@@ -312,3 +315,14 @@ def test_what_a_service_cannot_watch_for_is_said_and_not_changed(
 )
 def test_what_is_left_to_be_done_by_hand_is_said(tmp_path: Path, service: Evaluator, notes: tuple[str, ...]) -> None:
     assert rendered(service, tmp_path, recovery=">= 0.95", severity="info").notes == notes
+
+
+@pytest.mark.parametrize(
+    ("service", "said"), [("datadog", True), ("newrelic", True), ("cloudwatch", True), ("prometheus", False)]
+)
+def test_whom_only_we_can_tell_is_said(tmp_path: Path, service: Evaluator, said: bool) -> None:
+    notes = rendered(service, tmp_path, notify=["a@example.com", "pagerduty:ops", "apprise:teams"]).notes
+    note = f"success: {service} does not tell pagerduty:ops, apprise:teams: only a rule that smokeprobe evaluates does."
+    assert (note in notes) == said
+    wanted = str(rendered(service, tmp_path, notify=["apprise:teams"]).wanted)
+    assert ("apprise" in wanted) == (service == "prometheus")  # Alertmanager has its label

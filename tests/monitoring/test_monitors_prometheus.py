@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +30,19 @@ MINUTE = 60 // STEP_S
 class Series:
     """What one check gives in one region: a value each minute, `None` where it is silent and the last one stays.
 
-    From `released_at` on the target says another version, which is another series.
+    From `released_at` on the target says another version, which is another series. A product has a master of its own.
     """
 
     region: str
     values: Sequence[float | None]
     check: str = "front"
     released_at: int = 99
+    product: str = "shop"
 
 
 def scraped(series: Sequence[Series], metric: str) -> list[dict[str, str]]:
-    """What Prometheus sees of a master that is told these values, every 15 s, as promtool takes it."""
-    shelf = Shelf(PrometheusOptions(tags={"service": "shop"}))
+    """What Prometheus sees of masters that are told these values, every 15 s, as promtool takes it."""
+    shelves = {one.product: Shelf(PrometheusOptions(tags={"service": one.product})) for one in series}
     seen: dict[str, list[str]] = {}
     for minute in range(max((len(one.values) for one in series), default=0)):
         for one in series:
@@ -48,34 +50,45 @@ def scraped(series: Sequence[Series], metric: str) -> list[dict[str, str]]:
                 version = "2" if minute >= one.released_at else "1"
                 tags = {"env": "here", "region": one.region, "check": one.check, "version": version, "mode": "fleet"}
                 sample = Sample(metric, value, "gauge", METRICS[metric].unit, tuple(tags.items()), 60.0 * minute)
-                shelf.send([sample], 1.0)
-        page = {_name(sample): f"{sample.value:.12g}" for family in shelf.collect() for sample in family.samples}
+                shelves[one.product].send([sample], 1.0)
+        page = {
+            _name(sample, product): f"{sample.value:.12g}"
+            for product, shelf in shelves.items()
+            for family in shelf.collect()
+            for sample in family.samples
+        }
         for name in {**page, **seen}:
             before = seen.setdefault(name, ["_"] * MINUTE * minute)
             before += [page.get(name, "stale")] * MINUTE
     return [{"series": name, "values": " ".join(values)} for name, values in seen.items()]
 
 
-def _name(sample: Exposed) -> str:
-    return f"{sample.name}{{{','.join(f'{name}={json.dumps(value)}' for name, value in sample.labels.items())}}}"
+def _name(sample: Exposed, master: str) -> str:
+    labels = {**sample.labels, "instance": f"{master}:8091"}  # Prometheus adds where it was scraped
+    return f"{sample.name}{{{','.join(f'{name}={json.dumps(value)}' for name, value in labels.items())}}}"
 
 
-def promtool(*arguments: str) -> str:
+def tool(name: str, *arguments: str) -> str:
     """What it says; a test that fails is its own failure."""
-    program = shutil.which("promtool")
-    assert program, "promtool is missing: make test-tools"
+    program = shutil.which(name)
+    assert program, f"{name} is missing: make test-tools"
     ran = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=30)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
 
 
-def held(folder: Path, series: Sequence[Series], expected: Mapping[float, bool], **changes: Any) -> None:
-    """Let promtool look whether the alert fires at these minutes."""
-    wanted = monitor("prometheus", folder, **changes)
-    rules = folder / "rules.json"
-    rules.write_text(json.dumps({"groups": [wanted.body]}))  # which is YAML too
-    promtool("check", "rules", str(rules))
-    alert = wanted.body["rules"][-1]
+def held(
+    folder: Path, series: Sequence[Series], expected: Mapping[float, bool], product: str = "shop", **changes: Any
+) -> None:
+    """Let promtool look whether the product's alert, and no other, fires at these minutes."""
+    names = []
+    for name in {product, *(one.product for one in series)}:
+        wanted = monitor("prometheus", folder, product=name, **changes)
+        rules = folder / f"{name}.rules.json"
+        rules.write_text(json.dumps({"groups": [wanted.body]}))  # which is YAML too
+        tool("promtool", "check", "rules", str(rules))
+        names.append(rules.name)
+    alert = monitor("prometheus", folder, product=product, **changes).body["rules"][-1]
     firing = [{"exp_labels": alert["labels"], "exp_annotations": alert["annotations"]}]
     test = {
         "interval": f"{STEP_S}s",
@@ -86,8 +99,8 @@ def held(folder: Path, series: Sequence[Series], expected: Mapping[float, bool],
         ],
     }
     tests = folder / "tests.json"
-    tests.write_text(json.dumps({"rule_files": [rules.name], "evaluation_interval": f"{STEP_S}s", "tests": [test]}))
-    promtool("test", "rules", str(tests))
+    tests.write_text(json.dumps({"rule_files": names, "evaluation_interval": f"{STEP_S}s", "tests": [test]}))
+    tool("promtool", "test", "rules", str(tests))
 
 
 US, WEST, EU = "us-east-1", "us-west-2", "eu-west-1"
@@ -123,6 +136,20 @@ def test_nor_do_samples_that_are_too_few(tmp_path: Path) -> None:
 def test_a_value_that_stays_is_no_sample(tmp_path: Path) -> None:
     silent: list[float | None] = [*[UP] * 10, *[DOWN] * 5, *[None] * 15]
     held(tmp_path, [Series(US, silent), Series(EU, silent)], {14: True, 16: True, 18: False, 29: False})
+
+
+def test_another_product_s_samples_do_not_count(tmp_path: Path) -> None:
+    """Not even where both have the same rule in one Prometheus, and so the same names."""
+    other = [replace(outage(region, 10, 15), product="bank") for region in (US, EU)]
+    series = [outage(US, 0, 0), outage(EU, 0, 0), *other]
+    held(tmp_path, series, {9: False, 12: True, 14: True, 21: False}, product="bank", recovery=">= 0.95")
+
+
+def test_nor_does_its_clock_make_samples_of_a_value_that_stays(tmp_path: Path) -> None:
+    silent: list[float | None] = [*[UP] * 10, *[DOWN] * 2, *[None] * 18]
+    other = [replace(outage(region, 0, 0), product="bank") for region in (US, EU)]
+    series = [Series(US, silent), Series(EU, silent), *other]
+    held(tmp_path, series, {11: False, 13: False, 16: False, 20: False}, condition="< 0.5")
 
 
 def test_what_weighs_is_samples_and_not_time(tmp_path: Path) -> None:
@@ -204,4 +231,22 @@ def test_what_is_rendered_of_the_shipped_rules_is_read_by_prometheus(tmp_path: P
     )
     groups = [{**monitor("prometheus", tmp_path, **of).body, "name": str(number)} for number, of in enumerate(changes)]
     rules.write_text(json.dumps({"groups": groups}))
-    assert "10 rules found" in promtool("check", "rules", "--lint=none", str(rules))
+    assert "10 rules found" in tool("promtool", "check", "rules", "--lint=none", str(rules))
+
+
+@pytest.mark.parametrize(
+    ("notify", "told"),
+    [
+        ("oncall@betterprompts.com slack:#alerts", "oncall,slack-alerts"),
+        ("slack:#alerts oncall@betterprompts.com", "oncall,slack-alerts"),
+        ("oncall@betterprompts.com", "oncall"),
+        ("not-oncall@betterprompts.com slack:#alerts-too", "nobody"),
+    ],
+)
+def test_alertmanager_routes_as_the_runbook_has_it(tmp_path: Path, notify: str, told: str) -> None:
+    runbook = (Path(__file__).parents[2] / "docs" / "smoke-test-runbook.md").read_text()
+    (example,) = [block for block in re.findall(r"```yaml\n(.*?)```", runbook, re.DOTALL) if "receivers:" in block]
+    config = tmp_path / "alertmanager.yml"
+    config.write_text(example)
+    ran = tool("amtool", "config", "routes", "test", f"--config.file={config}", f"notify={notify}")
+    assert ran.strip() == told

@@ -143,7 +143,8 @@ def test_severity_and_whom_it_reaches(tmp_path: Path, severity: str, priority: i
     assert datadog["message"].endswith("\n\n@oncall@example.com @slack-alerts")
     assert monitor("newrelic", tmp_path, severity=severity).body["terms"][0]["priority"] == newrelic
     labels = monitor("prometheus", tmp_path, severity=severity).body["rules"][-1]["labels"]
-    assert labels == {"env": "here", "severity": severity, "notify": "oncall@example.com slack:#alerts"}
+    told = "oncall@example.com slack:#alerts"
+    assert labels == {"env": "here", "service": "shop", "severity": severity, "notify": told}
     topics = [
         one.body for one in rendered_rule("cloudwatch", tmp_path, severity=severity).wanted if one.kind == "topic"
     ]

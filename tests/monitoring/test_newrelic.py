@@ -346,3 +346,10 @@ def test_the_server_would_complain_of_a_metric(spoil: Spoil) -> None:
     assert wrong_with_metric(copy.deepcopy(right)) == []
     spoil(right)
     assert wrong_with_metric(right) != []
+
+
+@pytest.mark.parametrize("key", ["abc\ndef", "abc\r\nX-A: b", "schlüssel"])
+def test_a_key_that_is_none_is_said_and_not_shown(key: str) -> None:
+    with pytest.raises(ConfigError, match="NEW_RELIC_LICENSE_KEY") as raised:
+        make_service(NewRelicOptions(), {"NEW_RELIC_LICENSE_KEY": key})
+    assert key not in str(raised.value)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from probes.config.metrics import METRICS
 from probes.config.monitoring import DatadogOptions
 from probes.monitoring import outbox as outbox_module
+from probes.monitoring.base import DELIVERED, Said
 from probes.monitoring.datadog import make_service
 from probes.monitoring.outbox import Outbox
 from probes.monitoring.samples import Sample
@@ -143,6 +147,87 @@ def test_a_broken_file_in_the_spool_is_counted_and_in_nobodys_way(server: Datado
     outbox = outbox_to(server.url, tmp_path)
     outbox.start()
     assert closed(outbox) == {"sent": 2, "spooled": 0, "dropped": 7}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"name": "smoke_test.gone"},  # another version's
+        {"at": 4e9},  # written while the clock was wrong
+        {"at": 1e300},
+        {"value": math.inf},
+    ],
+)
+def test_what_no_service_could_take_is_dropped_and_holds_up_nothing(
+    server: DatadogServer, tmp_path: Path, spoil: dict[str, Any]
+) -> None:
+    spool = Spool(tmp_path)
+    spool.write([replace(sample, **spoil) for sample in samples(3)])
+    spool.write(samples(2))
+    outbox = outbox_to(server.url, tmp_path)
+    outbox.start()
+    assert closed(outbox) == {"sent": 2, "spooled": 0, "dropped": 3}
+    assert (server.complaints, outbox.trouble) == ([], "")
+
+
+def test_what_a_file_holds_counts_and_not_what_its_name_says(server: DatadogServer, tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.write(samples(2))
+    (batch,) = spool.batches()
+    batch.path.rename(tmp_path / "1-1-1-100.json")
+    outbox = outbox_to(server.url, tmp_path)
+    outbox.start()
+    assert closed(outbox) == {"sent": 2, "spooled": 0, "dropped": 0}
+
+
+class Slow:
+    """A service that takes everything, in its time; `begun` and `taken` tell of what was cut off."""
+
+    name = "slow"
+    longest_past_s = 3600.0
+
+    def __init__(self, takes_s: float) -> None:
+        self._takes_s = takes_s
+        self.begun: list[Sample] = []
+        self.taken: list[Sample] = []
+
+    def send(self, batch: Sequence[Sample], timeout_s: float) -> Said:  # noqa: ARG002 - the protocol's
+        self.begun += batch
+        gevent.sleep(self._takes_s)
+        self.taken += batch
+        return DELIVERED
+
+    def read_back(self, sample: Sample, timeout_s: float) -> bool | None:  # noqa: ARG002 - the protocol's
+        return None
+
+
+def test_what_the_end_has_no_time_for_waits_and_nothing_is_cut_off(tmp_path: Path) -> None:
+    spool, service = Spool(tmp_path), Slow(0.2)
+    for number in range(20):
+        spool.write(samples(1, number))
+    ends = 0
+    for _ in range(10):
+        outbox = Outbox(service, Spool(tmp_path), METRICS)
+        outbox.start()
+        outbox.add(samples(1, 100 + ends))
+        counts = closed(outbox)
+        ends += 1
+        assert service.begun == service.taken  # what is cut off may have arrived, and comes again
+        assert outbox.trouble == ""
+        if counts["spooled"] == 0:
+            break
+    assert ends > 1
+    assert sorted(sample.value for sample in service.taken) == [*range(20), *range(100, 100 + ends)]
+
+
+def test_what_is_left_at_the_end_lies_there_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "AT_ONCE", 4)
+    outbox = Outbox(Slow(60.0), Spool(tmp_path), METRICS)
+    outbox.start()
+    outbox.add(samples(10))
+    outbox.close(time.monotonic() + 0.5)
+    assert [batch.count for batch in Spool(tmp_path).batches()] == [4, 4, 2]
+    assert outbox.counts() == {"sent": 0, "spooled": 10, "dropped": 0}
 
 
 def test_memory_is_bounded_and_what_goes_is_counted(

@@ -81,6 +81,41 @@ def test_a_file_that_is_none_of_ours_is_told_apart(folder: Path) -> None:
     assert batch.count == 4
 
 
+def test_what_else_lies_there_is_let_alone(folder: Path) -> None:
+    spool = Spool(folder)
+    spool.write(samples(2))
+    for name in ("a-b-c-x9.json", "1-2-3-9999999.json", "1-2-3-4.json.bak"):
+        (folder / name).write_text("[]")
+    (folder / "0-1-0-5.json").mkdir()
+    os.mkfifo(folder / "0-1-1-5.json")
+    (folder / "0-1-2-5.json").symlink_to("/dev/zero")
+    assert [batch.count for batch in spool.batches()] == [2]
+    assert spool.waiting == 2
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "null"])
+def test_a_value_or_a_time_that_is_no_number_is_none_of_ours(folder: Path, value: str) -> None:
+    spool = Spool(folder)
+    spool.write(samples(1))
+    (batch,) = spool.batches()
+    right = batch.path.read_text()
+    for field, was in (("value", "1.0"), ("at", "1500000000.0")):
+        spoilt = right.replace(f'"{field}":{was}', f'"{field}":{value}')
+        assert spoilt != right
+        batch.path.write_text(spoilt)
+        assert batch.read() is None
+
+
+def test_no_more_is_read_than_we_ever_write(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(folder)
+    spool.write(samples(5))
+    (batch,) = spool.batches()
+    monkeypatch.setattr(spool_module, "MOST_BYTES", batch.path.stat().st_size)
+    assert len(batch.read() or ()) == 5
+    batch.path.write_bytes(batch.path.read_bytes() + b" ")
+    assert batch.read() is None
+
+
 def test_one_process_at_a_time_sends_and_its_end_is_the_end_of_that(folder: Path) -> None:
     spool = Spool(folder)
     spool.write(samples(1))

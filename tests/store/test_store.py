@@ -21,6 +21,7 @@ from probes.errors import StoreError
 from probes.store import database as database_module
 from probes.store.record import NO_DATA, Record
 from probes.store.store import Store, open_store
+from probes.store.tables import VERSION
 from tests.reports.sample import HOSTILE
 from tests.store.sample import TARGET, record
 
@@ -143,9 +144,10 @@ class TestFile:
     def test_of_another_version_is_refused_and_left_alone(self, store: Store, path: Path) -> None:
         store.add([record()])
         with closing(sqlite3.connect(path)) as db, db:
-            db.execute("UPDATE history_version SET version = 3")
+            db.execute(f"UPDATE history_version SET version = {VERSION + 1}")  # noqa: S608 - our own number
         for attempt in range(2):
-            with pytest.raises(StoreError, match=r"is of version 3, this program knows version 2\. Run the version"):
+            said = rf"is of version {VERSION + 1}, this program knows version {VERSION}\. Run the version"
+            with pytest.raises(StoreError, match=said):
                 open_store(path.parent, "", TARGET).add([record("failed", attempt)])
         assert count(path) == 1
 

@@ -11,9 +11,12 @@ from probes.config.monitoring import PrometheusOptions
 from probes.monitoring.prometheus import Shelf
 from probes.monitoring.reporter import Reporter
 from probes.monitoring.samples import Sampler
+from probes.options import RunOptions
 from probes.safety.redact import Redactor
 from probes.swarm.board import Snapshot
+from probes.swarm.equipment import equip
 from probes.swarm.reporting import learn_keys, tell_health
+from tests.config.sample import GOOD, write
 
 OWN = {"turned_s": 0.1, "unacknowledged": 2, "unwritten": 3, "lost": 0, "ledger": "", "store": ""}
 
@@ -57,3 +60,13 @@ def test_no_key_of_new_relic_is_shown() -> None:
     learn_keys(redactor, {**keys, "NEW_RELIC_PROXY_HOST": "http://me:pr0xyword@proxy.example"})
     shown = redactor.text(f"{' '.join(keys.values())} pr0xyword")
     assert shown == " ".join(["[redacted: monitoring key]"] * 3)
+
+
+def test_no_secret_of_a_channel_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "channels.yaml").write_text("pagerduty: { ops: { key: { env: DUTY_KEY } } }\n")
+    monkeypatch.setenv("DUTY_KEY", "0" * 16 + "f" * 16)
+    monkeypatch.setenv("SMOKEPROBE_HEARTBEAT_URL", "https://hc.example.com/ping/invented-uuid")
+    redactor = equip(RunOptions(config=str(write(tmp_path, GOOD)), state_dir=str(tmp_path))).redactor
+    hidden = "[redacted: channel secret]"
+    assert redactor.text(f"key {'0' * 16 + 'f' * 16}") == f"key {hidden}"
+    assert redactor.text("GET /ping/invented-uuid") == f"GET {hidden}"

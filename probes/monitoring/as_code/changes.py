@@ -27,18 +27,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Something that is not there yet; it carries our mark, as everything that is wanted here."""
+    """Something that is not there yet; it carries our mark, as everything that is wanted here. `thing` is what."""
 
     sign: ClassVar = "+"
     done: ClassVar = "created"
     to_do: ClassVar = "to create"
 
-    wanted: Wanted
-
-    @property
-    def thing(self) -> Wanted | Found:
-        """What it is about."""
-        return self.wanted
+    thing: Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +44,12 @@ class Update:
     done: ClassVar = "changed"
     to_do: ClassVar = "to change"
 
-    wanted: Wanted
+    thing: Wanted
     found: Found
-
-    @property
-    def thing(self) -> Wanted | Found:
-        """What it is about."""
-        return self.wanted
 
     def difference(self) -> Iterator[str]:
         """The lines that change, as a unified difference; what the service has besides is left out."""
-        before, after = _lines(_seen_by(self.wanted.body, self.found.body)), _lines(self.wanted.body)
+        before, after = _lines(_seen_by(self.thing.body, self.found.body)), _lines(self.thing.body)
         yield from list(difflib.unified_diff(before, after, n=CONTEXT, lineterm=""))[2:]  # without names of files
 
 
@@ -71,12 +61,7 @@ class Remove:
     done: ClassVar = "removed"
     to_do: ClassVar = "to remove"
 
-    found: Found
-
-    @property
-    def thing(self) -> Wanted | Found:
-        """What it is about."""
-        return self.found
+    thing: Found
 
 
 Change = Create | Update | Remove

@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from probes.delivery import keeps_a_secret
 from probes.errors import ConfigError, SmokeprobeError
 from probes.monitoring.as_code.changes import Change, Found, Remove
 from probes.monitoring.as_code.https import TIMEOUT_S, ApiError
 from probes.monitoring.as_code.mark import OWNER, Mark
 from probes.monitoring.as_code.wanted import Kind, Wanted, logical_id
-from probes.monitoring.base import keeps_a_secret
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -37,7 +38,7 @@ _NEVER_MADE = frozenset({"", "ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"})
 
 
 def make_keeper(mark: Mark, region: str) -> Keeper:
-    """With the credentials that boto3 finds. Raises ConfigError where nobody says which region it is."""
+    """With the credentials that boto3 finds. Raises ConfigError where there are none, or nobody says which region."""
     from boto3.session import Session
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
@@ -47,9 +48,14 @@ def make_keeper(mark: Mark, region: str) -> Keeper:
         user_agent_extra="smokeprobe",
     )  # fmt: skip
     try:
-        client = Session(region_name=region or None).client("cloudformation", config=config)
+        session = Session(region_name=region or None)
+        client = session.client("cloudformation", config=config)
+        credentials = session.get_credentials()
     except BotoCoreError as problem:  # no region, a profile that is not there, a file that cannot be read
         raise ConfigError(f"cloudwatch: {problem}", hint="Set AWS_REGION, or region in the file.") from None
+    if credentials is None:
+        hint = "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where there is a role."
+        raise ConfigError("cloudwatch: boto3 finds no credentials of AWS.", hint=hint)
     if not keeps_a_secret(client.meta.endpoint_url):
         raise ConfigError("AWS_ENDPOINT_URL: keys go over https only.", hint="Write https://HOST.")
     return Keeper(mark, client)
@@ -89,6 +95,7 @@ class Keeper:
     def __init__(self, mark: Mark, client: CloudFormationClient, pause_s: float = 2.0) -> None:
         self._mark, self._env, self._client, self._pause_s = mark, mark.env, client, pause_s
         self._tags = [{"Key": name, "Value": value} for name, value in mark.pairs.items()]
+        self._where = f"CloudFormation ({urlsplit(client.meta.endpoint_url).hostname})"
 
     def marked(self, wanted: Wanted) -> Wanted:
         """With its key and name."""
@@ -128,9 +135,9 @@ class Keeper:
             self._wait(stack, gone=True)
         for change in changes:
             if isinstance(change, Remove):
-                del resources[change.found.reference]
+                del resources[change.thing.reference]
             else:
-                resources[logical_id(change.wanted.kind, change.wanted.key)] = change.wanted.body
+                resources[logical_id(change.thing.kind, change.thing.key)] = change.thing.body
         if resources:
             self._submit(stack, resources, is_new=is_new)
         else:
@@ -185,9 +192,9 @@ class Keeper:
         except known.ClientError as problem:
             raise self._sorry(operation, problem) from None
         except (known.ConnectTimeoutError, known.ReadTimeoutError):
-            raise ApiError(f"CloudFormation does not answer within {TIMEOUT_S:g} s.") from None
+            raise ApiError(f"{self._where} does not answer within {TIMEOUT_S:g} s.") from None
         except (known.ConnectionError, known.HTTPClientError):
-            raise ApiError("CloudFormation cannot be reached: no connection, or it was cut off.") from None
+            raise ApiError(f"{self._where} cannot be reached: no connection, or it was cut off.") from None
         except known.BotoCoreError as problem:
             raise ApiError(f"CloudFormation cannot be asked: {problem}") from None
 

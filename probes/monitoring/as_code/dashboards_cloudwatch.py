@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from probes.config.dashboards import STEPS_S, Dashboard, Section, Span, Statistic, Widget
+from probes.config.dashboards import STEPS_S, Dashboard, Span, Statistic, Widget
 from probes.config.metrics import Unit
 from probes.config.monitoring import ServiceOptions
 from probes.monitoring.as_code.board import Placed, in_words, placed, reasons, rows, short_name
@@ -22,6 +22,9 @@ DIMENSIONS = ("env", "region", "check", "mode")
 
 SCALE = 2
 """Its grid has 24 columns."""
+
+HEADER = 3
+"""Rows of what stands above all sections."""
 
 _VIEWS = {"value": "singleValue", "status": "singleValue", "series": "timeSeries", "top_list": "bar", "table": "table"}
 _STARTS: Mapping[Span, str] = {"1h": "-PT1H", "4h": "-PT4H", "1d": "-P1D", "2d": "-P2D", "1w": "-P1W"}
@@ -83,10 +86,11 @@ def dashboards(described: Mapping[str, Dashboard], searched: Searched) -> tuple[
 
 
 def _dashboard(key: str, dashboard: Dashboard, searched: Searched) -> Wanted:
-    widgets: list[dict[str, Any]] = []
-    y = 0
+    name = f"{dashboard.title} ({searched.env})"
+    widgets = [_text(f"# {name}\n\n{dashboard.purpose}", 0, HEADER)]  # of a title it knows nothing
+    y = HEADER
     for section in dashboard.sections:
-        text = _text(section, y)
+        text = _text("\n".join([f"## {section.title}", "", *reasons(section)]), y, 2 + len(section.widgets) // 2)
         y += text["height"]
         widgets += [text, *(_widget(place, y, dashboard.span, searched) for place in placed(section))]
         y += SCALE * rows(section)
@@ -96,12 +100,10 @@ def _dashboard(key: str, dashboard: Dashboard, searched: Searched) -> Wanted:
         "DashboardBody": {"Fn::Sub": json.dumps(body, separators=(",", ":"), ensure_ascii=False)},
     }
     resource = {"Type": "AWS::CloudWatch::Dashboard", "Properties": properties}
-    return Wanted("dashboard", key, f"{dashboard.title} ({searched.env})", resource)
+    return Wanted("dashboard", key, name, resource)
 
 
-def _text(section: Section, y: int) -> dict[str, Any]:
-    text = "\n".join([f"# {section.title}", "", *reasons(section)])
-    height = 2 + len(section.widgets) // 2
+def _text(text: str, y: int, height: int) -> dict[str, Any]:
     return {"type": "text", "x": 0, "y": y, "width": 24, "height": height, "properties": {"markdown": text}}
 
 

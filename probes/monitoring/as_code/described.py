@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,27 @@ from typing import Any
 from probes.config.alert_rules import FILE as RULES
 from probes.config.alert_rules import Evaluator, load_rules
 from probes.config.dashboards import FOLDER, Dashboard, load_dashboards
+from probes.config.load import shipped
+from probes.config.mistakes import did_you_mean
 from probes.config.models import Settings
 from probes.config.monitoring import (
     FILE,
+    VARIABLE,
     CloudWatchOptions,
     DatadogOptions,
-    Integration,
     NewRelicOptions,
     PrometheusOptions,
     ServiceOptions,
     load_integration,
 )
+from probes.config.units import shown
 from probes.errors import ConfigError
 from probes.monitoring.as_code.changes import Keeper
 from probes.monitoring.as_code.mark import Mark
 from probes.monitoring.as_code.monitors import monitors_of
 from probes.monitoring.as_code.wanted import Wanted
 from probes.monitoring.newrelic_hosts import region_of
+from probes.monitoring.samples import WHOLE_RUN
 
 Service = Evaluator
 
@@ -54,17 +58,40 @@ def describe(service: Service, settings: Settings, folder: Path, environ: Mappin
 
     Raises ConfigError with every mistake of a file.
     """
-    options = _options(load_integration(folder / FILE), service)
-    dashboards = _dashboards(service, load_dashboards(folder / FOLDER), settings, options, environ)
+    env, integration = settings.env, load_integration(folder / FILE)
+    options = integration.of(service) or _DEFAULTS[service](tags=integration.tags)
+    described = load_dashboards(folder / FOLDER)
+    dashboards = _dashboards(service, described, settings, options, environ)
     rules = load_rules(folder / RULES)
-    if problems := rules.problems_in(settings):
-        raise ConfigError(f"{folder / RULES} does not hold for {settings.env}:", tuple(problems))
+    if problems := rules.problems_in(settings, integration):
+        raise ConfigError(f"{folder / RULES} does not hold for {env}:", tuple(problems))
     monitors = monitors_of(service, rules, settings, options)
-    return Described(service, settings.env, options, (*dashboards, *monitors.wanted), monitors.notes)
+    wanted, notes = (*dashboards, *monitors.wanted), monitors.notes
+    if dashboards:
+        notes += tuple(_unknown_checks(described, settings, folder))
+    if wanted and env not in options.environments:
+        notes += (
+            f"{folder / FILE} does not have {service} told of {env}: only {VARIABLE} does, or nothing is to be seen.",
+        )
+    return Described(service, env, options, wanted, notes if wanted or notes else (_nothing(service, env, folder),))
 
 
-def _options(integration: Integration, service: Service) -> ServiceOptions:
-    return integration.of(service) or _DEFAULTS[service](tags=integration.tags)
+def _unknown_checks(dashboards: Mapping[str, Dashboard], settings: Settings, folder: Path) -> Iterator[str]:
+    """Widgets of checks that the environment does not have: one file is for all environments, so these stay empty."""
+    for key, dashboard in dashboards.items():
+        for widget in (widget for section in dashboard.sections for widget in section.widgets):
+            for check in (name for name in widget.checks if name not in {*settings.checks, WHOLE_RUN}):
+                near = did_you_mean(check, settings.checks)
+                where = f"{folder / FOLDER / key}.yaml: {widget.title}"
+                yield f"{where} stays empty: {shown(check)} is no check of {settings.env}{near}"
+
+
+def _nothing(service: Service, env: str, folder: Path) -> str:
+    """Where somebody has to look who wonders why there is nothing."""
+    text = f"Nothing is described for {service}: no rule in {folder / RULES} is for {service} to watch in {env}"
+    if service != "prometheus":
+        text += f", and there is no dashboard in {folder / FOLDER} (such as in {shipped('config') / FOLDER})"
+    return f"{text}."
 
 
 def _dashboards(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
+from probes.delivery import keeps_a_secret
 from probes.errors import ConfigError, SmokeprobeError
-from probes.monitoring.base import keeps_a_secret
 
 TIMEOUT_S = 10.0
 """What connecting, and each wait for a part of the answer, may take."""
@@ -35,6 +36,7 @@ class Api:
         if not keeps_a_secret(url):
             raise ConfigError(f"{variable}: keys go over https only.", hint="Write https://HOST.")
         self._service, self._url, self._who, self._secrets = service, url.rstrip("/"), who, tuple(headers.values())
+        self._where = f"{service} ({urlsplit(url).hostname})"
         self._session = requests.Session()
         self._session.auth = lambda request: request  # else what a ~/.netrc has for the host would go along
         self._session.headers.update({**headers, "Accept": "application/json"})
@@ -47,9 +49,9 @@ class Api:
                 method, f"{self._url}{path}", params=query, json=body, timeout=self.timeout_s, allow_redirects=False
             )
         except requests.Timeout:
-            raise ApiError(f"{self._service} does not answer within {self.timeout_s:g} s.") from None
+            raise ApiError(f"{self._where} does not answer within {self.timeout_s:g} s.") from None
         except requests.RequestException:
-            raise ApiError(f"{self._service} cannot be reached: no connection, or it was cut off.") from None
+            raise ApiError(f"{self._where} cannot be reached: no connection, or it was cut off.") from None
         if not 200 <= answer.status_code < 300:
             raise ApiError(self._sorry(answer), answer.status_code)
         try:

@@ -1,9 +1,10 @@
 """Datadog: one monitor a rule, whose query counts the regions in which the rule's condition holds.
 
 A region's samples are summed and counted by the minute, and these by a rolling window, so that all samples of the
-window weigh the same, however many checks share it. The monitor takes the largest count of the last window: whether a
-rolling window looks back beyond the monitor's own is not documented, and so it has all of it in either case. What
-remains is that an alert may last one window longer than the rule asks for.
+window weigh the same, however many checks share it. A rolling window looks back beyond the monitor's own: a monitor of
+5 minutes has the last 4 hours so in Datadog's guide "How to monitor non-static thresholds". Nowhere else is that said,
+so the monitor's window is as long as the rule's, and has all of it in either case; of it the largest count is taken.
+What remains is that an alert may last one window longer than the rule asks for.
 """
 
 from __future__ import annotations
@@ -62,18 +63,16 @@ def _of_rule(watch: Watch, options: ServiceOptions) -> list[Wanted]:
 def _body(
     watch: Watch, title: str, query: str, thresholds: dict[str, float], *, silent_too: bool = False
 ) -> dict[str, Any]:
-    minutes = watch.window_s // 60
     return {
         "name": title,
         "type": "query alert",
-        "query": f"max(last_{minutes}m):{query}",
+        "query": f"max(last_{watch.window_s // 60}m):{query}",
         "message": f"{watch.text}\n\n{' '.join(_handles(watch))}",
         "tags": [f"env:{watch.env}", f"severity:{watch.rule.severity}"],
         "priority": _PRIORITIES[watch.rule.severity],
         "options": {
             "thresholds": thresholds,
-            "notify_no_data": silent_too,
-            **({"no_data_timeframe": 2 * minutes} if silent_too else {}),
+            "on_missing_data": "show_and_notify_no_data" if silent_too else "resolve",  # by default its state stays
             "require_full_window": False,  # a check that runs once a minute fills none
             "include_tags": False,
             "notify_audit": False,

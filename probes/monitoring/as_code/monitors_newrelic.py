@@ -46,8 +46,11 @@ def _notes(watch: Watch) -> list[str]:
         found.append(f"{watch.key}: New Relic has no recovery apart: it ends where the condition no longer holds.")
     if watch.rule.severity == "info":
         found.append(f"{watch.key}: New Relic knows critical and warning only: info is a warning there.")
-    told = [*mails(watch.rule), *(f"#{channel}" for channel in channels(watch.rule))]
-    found.append(f"{watch.key}: a workflow of New Relic's is to tell {', '.join(told)} of the policy's issues.")
+    told = ", ".join([*mails(watch.rule), *(f"#{channel}" for channel in channels(watch.rule))])
+    found.append(
+        f"{watch.key}: a workflow of New Relic's is to tell {told}, made by hand: filter its issues by the condition's "
+        f"name, “{watch.title}”."
+    )
     return found
 
 

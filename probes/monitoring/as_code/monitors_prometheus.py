@@ -42,10 +42,10 @@ def _group(watch: Watch, options: ServiceOptions) -> dict[str, Any]:
     alert = {
         "alert": _alert(watch),
         "expr": _expression(watch),
-        "labels": {"env": watch.env, "severity": rule.severity, "notify": " ".join(rule.notify)},
+        "labels": {"env": watch.env, **watch.tags, "severity": rule.severity, "notify": " ".join(rule.notify)},
         "annotations": {"summary": watch.title, "description": watch.text},
     }
-    record = {"record": _samples(watch), "expr": _sampled(watch, options)}
+    record = {"record": _recorded(watch), "expr": _sampled(watch, options)}
     return {"name": f"smokeprobe-{watch.env}-{watch.key}", "interval": STEP, "rules": [record, alert]}
 
 
@@ -53,23 +53,33 @@ def _alert(watch: Watch) -> str:
     return "Smokeprobe" + "".join(word.capitalize() for word in re.split(r"[-_]", f"{watch.env}-{watch.key}"))
 
 
-def _samples(watch: Watch) -> str:
+def _recorded(watch: Watch) -> str:
     return re.sub(r"-", "_", f"smokeprobe:{watch.env}:{watch.key}")
+
+
+def _samples(watch: Watch) -> str:
+    """Those of this product: another one may have a rule of the same name in one Prometheus."""
+    return f"{_recorded(watch)}{{{_tags(watch)}}}" if watch.tags else _recorded(watch)
+
+
+def _tags(watch: Watch) -> str:
+    return ",".join(f'{tag}="{value}"' for tag, value in watch.tags.items())
 
 
 def _sampled(watch: Watch, options: ServiceOptions) -> str:
     name = known_as(watch.rule.metric, options)
     places = f'env="{watch.env}",region=~"{"|".join(watch.regions)}",check=~"{"|".join(watch.checks)}"'
-    tags = "".join(f',{tag}="{value}"' for tag, value in watch.tags.items())
-    at = f'{known_as(SAMPLED_AT, options)}{{metric="{name}",{places}}}'
-    return f"{name}{{{places}{tags}}} and on (env, region, check, mode) ({at} != {at} offset {STEP})"
+    said = f"{places},{_tags(watch)}" if watch.tags else places
+    at = f'{known_as(SAMPLED_AT, options)}{{metric="{name}",{said}}}'
+    return f"{name}{{{said}}} and on (env, region, check, mode) ({at} != {at} offset {STEP})"
 
 
 def _expression(watch: Watch) -> str:
     rule, quorum = watch.rule, watch.rule.quorum
     fires = f"count({_regions(watch, rule.condition)}) >= {quorum}"
     if rule.recovery is not None:
-        firing = f'ALERTS{{alertname="{_alert(watch)}",alertstate="firing",env="{watch.env}"}}'
+        named = f'alertname="{_alert(watch)}",alertstate="firing",env="{watch.env}"'
+        firing = f"ALERTS{{{named},{_tags(watch)}}}" if watch.tags else f"ALERTS{{{named}}}"
         lasts = f"count({_regions(watch, rule.recovery.negated)}) >= {quorum}"
         fires += f"\nor\n({lasts} and on () {firing})"
     if rule.no_data == "alert":

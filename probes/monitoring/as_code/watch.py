@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from probes.config.addresses import NAMED
 from probes.config.alert_rules import Evaluator, Rule, RuleFile
 from probes.config.conditions import Condition, show_value
 from probes.config.metrics import of_runs
@@ -81,12 +82,17 @@ def watches(rules: RuleFile, settings: Settings, evaluator: Evaluator, tags: Map
 
 def mails(rule: Rule) -> list[str]:
     """The addresses of a rule that are an e-mail's."""
-    return [address for address in rule.notify if not address.startswith("slack:")]
+    return [address for address in rule.notify if "@" in address]
 
 
 def channels(rule: Rule) -> list[str]:
     """The Slack channels of a rule, without their #."""
     return [address.removeprefix("slack:#") for address in rule.notify if address.startswith("slack:")]
+
+
+def beyond(rule: Rule) -> list[str]:
+    """The addresses of a rule that only we can reach, by our own channels."""
+    return [address for address in rule.notify if address.startswith(NAMED)]
 
 
 def number(value: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from probes.store import alert_tables  # noqa: F401 - its tables are among TABLES
 from probes.store.migrate import REVISIONS
 from probes.store.tables import TABLES
 

@@ -50,7 +50,9 @@ class Desk:
         self.folder, self.service, self.environ = folder, service, environ
         (folder / "dashboards").mkdir()
         (folder / "shop.yaml").write_text(CONFIG)
-        (folder / "monitoring-integration.yaml").write_text("tags: { service: shop }\n")
+        (folder / "monitoring-integration.yaml").write_text(
+            f"tags: {{ service: shop }}\nservices: {{ {service}: {{ environments: [production] }} }}\n"
+        )
         self.write_rules("success")
 
     def write_board(self, key: str, widget: str = "Availability") -> None:

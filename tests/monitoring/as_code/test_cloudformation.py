@@ -82,6 +82,17 @@ def test_made_changed_carried_over_and_pruned(desk: Desk, aws: Any) -> None:
     assert names(aws) == ["smokeprobe-production-shop"]
 
 
+def test_another_title_is_seen_by_cloudformation(desk: Desk, aws: Any) -> None:
+    """It takes a change of metadata only together with one of a property: so the title stands in the body, too."""
+    desk.apply()
+    template = aws.client("cloudformation").get_template(StackName=DASHBOARDS)["TemplateBody"]
+    board = desk.folder / "dashboards" / "shop.yaml"
+    board.write_text(board.read_text().replace("title: Shop", "title: Our shop"))
+    assert desk.apply()[0] == 0
+    changed = aws.client("cloudformation").get_template(StackName=DASHBOARDS)["TemplateBody"]
+    assert template["Resources"]["DashboardShop"]["Properties"] != changed["Resources"]["DashboardShop"]["Properties"]
+
+
 def test_a_stack_goes_with_the_last_that_is_in_it(desk: Desk, aws: Any) -> None:
     desk.apply()
     desk.forget_board("shop")
@@ -217,12 +228,14 @@ def test_an_error_is_one_sentence(error: tuple[int, str, str], sentence: str) ->
 
 def test_nobody_there_and_no_credentials(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    assert desk.plan() == (1, "CloudFormation cannot be reached: no connection, or it was cut off.\n")
+    said = "CloudFormation (127.0.0.1) cannot be reached: no connection, or it was cut off.\n"
+    assert desk.plan() == (1, said)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    code, said = desk.plan()
-    assert (code, said) == (1, "CloudFormation cannot be asked: Unable to locate credentials\n")
+    with pytest.raises(ConfigError, match="cloudwatch: boto3 finds no credentials of AWS") as raised:
+        desk.plan()
+    assert raised.value.hint.startswith("Set AWS_PROFILE, or")
 
 
 def test_keys_go_over_https_only(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

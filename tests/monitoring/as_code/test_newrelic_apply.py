@@ -134,8 +134,8 @@ def test_one_that_cannot_be_taken_away_is_named(desk: Desk, server: NerdGraphSer
         (403, "New Relic answers HTTP 403: is NEW_RELIC_API_KEY a user's key"),
         (429, "New Relic answers HTTP 429: it asks to be left alone for 7 s."),
         (500, "New Relic answers HTTP 500: it has trouble of its own."),
-        ("cut", "New Relic cannot be reached: no connection, or it was cut off."),
-        ("hang", "New Relic does not answer within 0.3 s."),
+        ("cut", "New Relic (127.0.0.1) cannot be reached: no connection, or it was cut off."),
+        ("hang", "New Relic (127.0.0.1) does not answer within 0.3 s."),
         ("html", "New Relic's answer is no JSON: is something in between?"),
     ],
 )  # fmt: skip

@@ -146,6 +146,52 @@ def test_every_metric_that_is_asked_for_is_one_of_ours_with_the_prefix(service: 
     assert text.count("team") >= text.count("smoke_test.success")
 
 
+@pytest.mark.parametrize(
+    ("service", "besides"),
+    [
+        ("prometheus", ""),
+        ("datadog", ", and there is no dashboard in {folder}/dashboards (such as in {shipped}/dashboards)"),
+    ],
+)
+def test_where_nothing_is_described_it_says_where_that_would_stand_and_prints_nothing(
+    tmp_path: Path, service: Service, besides: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    desk = Desk(tmp_path, "newrelic", {})
+    desk.write_rules("success", "slow")
+    work = AsCode(service, RunOptions(config=str(tmp_path / "shop.yaml")), {})
+    assert work.render("") == 0
+    why = f"no rule in {tmp_path}/alert-rules.yaml is for {service} to watch in production"
+    why += besides.format(folder=tmp_path, shipped=shipped("config"))
+    said = f"note: Nothing is described for {service}: {why}.\n"
+    assert capfd.readouterr() == ("", said)  # the output may become a file of rules
+
+
+def test_where_the_service_is_told_nothing_it_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    desk = Desk(tmp_path, "datadog", {})
+    integration = tmp_path / "monitoring-integration.yaml"
+    work = AsCode("datadog", RunOptions(config=str(desk.folder / "shop.yaml")), {})
+    assert work.render(str(tmp_path / "out")) == 0
+    assert capfd.readouterr().err == ""
+    integration.write_text(integration.read_text().replace("production", "staging"))
+    assert work.render(str(tmp_path / "out")) == 0
+    why = f"{integration} does not have datadog told of production: only SMOKEPROBE_MONITORING does"
+    assert capfd.readouterr().err == f"note: {why}, or nothing is to be seen.\n"
+
+
+def test_a_widget_of_a_check_that_is_not_there_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    desk = Desk(tmp_path, "datadog", {})
+    desk.write_board("shop")
+    board = tmp_path / "dashboards" / "shop.yaml"
+    work = AsCode("datadog", RunOptions(config=str(tmp_path / "shop.yaml")), {})
+    board.write_text(board.read_text().replace("show: value", "show: value, checks: [health, _run]"))
+    assert work.render(str(tmp_path / "out")) == 0
+    assert capfd.readouterr().err == ""
+    board.write_text(board.read_text().replace("health", "helth"))
+    assert work.render(str(tmp_path / "out")) == 0
+    why = "Availability stays empty: 'helth' is no check of production; did you mean health?"
+    assert capfd.readouterr().err == f"note: {board}: {why}\n"
+
+
 def test_the_command_needs_no_secret_and_prints_what_a_tool_takes(tmp_path: Path) -> None:
     line = [SMOKEPROBE, "monitoring", "render", "--service", "cloudwatch", "--env", "production"]
     done = subprocess.run(line, env=CLEAN, capture_output=True, text=True, check=False, timeout=50, cwd=tmp_path)

@@ -1,0 +1,99 @@
+"""The evaluator that is our own: which rules of an environment are ours, where they can be evaluated, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from probes.config.alert_rules import FILE as RULES
+from probes.config.alert_rules import OURS, Rule, load_rules
+from probes.config.channels import FILE as CHANNELS
+from probes.config.channels import load_channels
+from probes.config.maintenance import FILE as MAINTENANCE
+from probes.config.maintenance import Maintenance, load_maintenance
+from probes.config.models import Settings
+from probes.options import DATABASE_URL, RunOptions
+
+if TYPE_CHECKING:
+    from probes.alerts.look import Looks
+    from probes.alerts.tell import ChannelOf
+    from probes.store.alert_state import AlertState
+
+BREAK_S = 60.0
+"""A master looks every few seconds: after so long nobody has watched meanwhile, or the clock was put forward."""
+
+_FORGETFUL = {"AWS_LAMBDA_FUNCTION_NAME": "AWS Lambda", "GITHUB_ACTIONS": "GitHub Actions"}
+"""Where the disk is a new one each time, and the variable that says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """What looking and telling need; each of them is used by one thread at a time."""
+
+    state: AlertState
+    looks: Looks
+    channel_of: ChannelOf
+
+
+def our_rules(options: RunOptions, settings: Settings) -> dict[str, Rule]:
+    """The rules of the environment that we evaluate. Raises ConfigError with every mistake of the file."""
+    return load_rules(options.source.path.parent / RULES).of(settings.env, OURS)
+
+
+def why_off(rules: Mapping[str, Rule], database_url: str, environ: Mapping[str, str]) -> str:
+    """Why rules cannot be evaluated here, in one sentence; empty where they can."""
+    where = next((name for variable, name in _FORGETFUL.items() if environ.get(variable, "").strip()), "")
+    if not rules or database_url or not where:
+        return ""
+    return (
+        f"Alert rules were not evaluated ({', '.join(rules)}): {where} keeps no disk, and {DATABASE_URL} is not set, "
+        "so nobody would know what people have been told. Set it, or name a service as evaluator."
+    )
+
+
+def own_regions(settings: Settings, region: str) -> tuple[str, ...]:
+    """The regions whose records are in the same file as those of one: its master's."""
+    return next((master.regions for master in settings.masters.values() if region in master.regions), (region,))
+
+
+def make_evaluator(
+    options: RunOptions,
+    settings: Settings,
+    rules: Mapping[str, Rule],
+    regions: tuple[str, ...],
+    *,
+    target: str,
+    break_s: float,
+    environ: Mapping[str, str],
+    run_url: str = "",
+) -> Evaluator:
+    """What evaluates these rules; `regions` are those whose records are here where no database is shared.
+
+    Raises ConfigError and StoreError. Nothing is asked of the store, or of a channel, before the first use.
+    """
+    from probes.alerts.channels import make_channel
+    from probes.alerts.group import Where
+    from probes.alerts.look import Looks, Scope
+    from probes.store.alert_state import AlertState
+    from probes.store.database import open_database
+
+    folder = options.source.path.parent
+    channels = load_channels(folder / CHANNELS)
+    maintenance = load_maintenance(folder / MAINTENANCE).maintenance
+    counted = tuple(name for name in settings.regions if options.database_url or name in regions)
+    checks = tuple(name for name, check in settings.checks.items() if check.enabled)
+    scope = Scope(rules, counted, checks, Where(settings.env, target, run_url), break_s)
+    state = AlertState(open_database(options.state, options.database_url), target, settings.env)
+    return Evaluator(
+        state,
+        Looks(state, scope, partial(_is_quiet, maintenance, settings.env)),
+        lambda address: make_channel(address, channels, environ),
+    )
+
+
+def _is_quiet(maintenance: Maintenance, env: str, rule: str, checks: tuple[str, ...], at: float) -> bool:
+    from probes.alerts.quiet import quiet
+
+    return quiet(maintenance, env=env, rule=rule, checks=checks, at=at) is not None

@@ -1,0 +1,33 @@
+"""A secret from where the configuration says that it is: an environment variable or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from probes.config.models import SecretSource
+from probes.errors import ConfigError
+
+LARGEST_SECRET = 4096
+"""Bytes: more than any password has, and not so many that hiding it would take a run's time."""
+
+
+def read_secret(source: SecretSource, environ: Mapping[str, str]) -> SecretStr | None:
+    """A secret from its source, without the end of its line; None where it is missing or empty.
+
+    Raises ConfigError where a file cannot be read.
+    """
+    if source.env:
+        value = environ.get(source.env, "")
+    else:
+        try:
+            with Path(source.file or "").open("rb") as file:
+                value = file.read(LARGEST_SECRET).decode()
+        except FileNotFoundError:
+            value = ""
+        except (OSError, UnicodeDecodeError) as problem:
+            raise ConfigError(f"{source} cannot be read: {type(problem).__name__}.") from None
+    value = value.rstrip("\r\n")
+    return SecretStr(value) if value else None

@@ -1,0 +1,101 @@
+"""An evaluator over a real store, whose channel writes into a file; and the same as a process of its own.
+
+`python -m tests.alerts.told MODE PLACE FILE [COUNT]`: PLACE is a state directory or a URL, FILE is what the channel
+writes into. `once` looks and tells once, `often` so many times; `die-before` kills itself between deciding and sending,
+`die-after` between sending and noting that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import uuid
+from pathlib import Path
+
+from probes.alerts.evaluator import Evaluator
+from probes.alerts.group import Where
+from probes.alerts.look import Looks, Scope
+from probes.alerts.notice import Notice, NotTakenError
+from probes.alerts.tell import send
+from probes.config.alert_rules import Rule
+from probes.store.alert_state import AlertState
+from probes.store.database import open_database
+from probes.store.record import Record
+from probes.store.store import Store
+from tests.alerts.sample import RULE
+
+TARGET, ENV = "https://shop.example", "here"
+DOWN = {**RULE, "condition": "< 0.5", "recovery": ">= 0.6"}
+
+
+class FileChannel:
+    """Takes what it is given by writing a line, in one call, so that lines of several processes do not mix."""
+
+    def __init__(self, address: str, file: Path) -> None:
+        self.address, self._file = address, file
+        self.dies = False
+        self.refuses: list[NotTakenError] = []
+
+    def send(self, notice: Notice) -> None:
+        if self.refuses:
+            raise self.refuses.pop(0)
+        line = f"{notice.key} {notice.number} {notice.change} {self.address}\n"
+        with self._file.open("ab", buffering=0) as out:
+            out.write(line.encode())
+        if self.dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def evaluator(place: str, channel: FileChannel, rule: dict[str, object] | None = None) -> Evaluator:
+    """As a master has one, over the store in a state directory or at a URL."""
+    shared = place.startswith("postgresql:")
+    database = open_database(Path() if shared else Path(place), place if shared else "")
+    state = AlertState(database, TARGET, ENV)
+    rules = {"down": Rule.model_validate(rule or DOWN)}
+    scope = Scope(rules, ("us", "eu", "ap"), ("front",), Where(ENV, TARGET), 60.0)
+    return Evaluator(state, Looks(state, scope), lambda _: channel)
+
+
+def tell(ours: Evaluator) -> None:
+    """Try everything that is due once."""
+    for due in ours.state.lease(8):
+        ours.state.sent([send(due, ours.channel_of)])
+
+
+def seen(place: str, outcome: str, count: int = 3, ago_s: float = 0.0, regions: tuple[str, ...] = ("us", "eu")) -> None:
+    """So many occasions in each of these regions, so long ago."""
+    shared = place.startswith("postgresql:")
+    store = Store(open_database(Path() if shared else Path(place), place if shared else ""), TARGET)
+    at = time.time() - ago_s
+    verdict = json.dumps({"check": "front", "outcome": outcome})
+    store.add(
+        [
+            Record(uuid.uuid4().hex, at, region, verified=True, check="front", outcome=outcome, verdict=verdict)
+            for region in regions
+            for _ in range(count)
+        ]
+    )
+    store.close()
+
+
+def changes(file: Path) -> list[str]:
+    """What was told, in order."""
+    return [line.split()[2] for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def main(mode: str, place: str, file: str, count: str = "1") -> None:
+    channel = FileChannel("oncall@example.com", Path(file))
+    channel.dies = mode == "die-after"
+    ours = evaluator(place, channel)
+    for _ in range(int(count)):
+        ours.looks.look()
+        if mode == "die-before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        tell(ours)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
