@@ -28,19 +28,14 @@ OUTCOMES = (*(str(outcome) for outcome in Outcome), NO_DATA)
 _STYLES = {str(outcome): style for outcome, style in STYLES.items()}
 
 
-def reader_of(options: RunOptions) -> Reader:
-    """The history of a configuration's target. Raises ConfigError; StoreError where it cannot be read."""
-    target = guard_rules(load_settings(options.source)).origin
-    return Reader(existing_database(options.state, options.database_url), target)
-
-
 def show(options: RunOptions, wanted: Wanted, *, runs: bool, as_json: bool) -> None:
     """Print what is wanted, the newest first. Raises ConfigError and StoreError."""
     if wanted.outcome and wanted.outcome not in OUTCOMES:
         raise ConfigError(f"--outcome {wanted.outcome}: no such outcome; one of {', '.join(OUTCOMES)}.")
     if runs and wanted.check:
         raise ConfigError("--check is about verdicts, and --runs about runs.", hint="Leave one of them out.")
-    reader = reader_of(options)
+    target = guard_rules(load_settings(options.source)).origin
+    reader = Reader(existing_database(options.state, options.database_url), target)
     if as_json:
         found: Iterable[dict[str, Any]] = (
             map(run_as_json, reader.runs(wanted)) if runs else map(record_as_json, reader.records(wanted))
@@ -53,7 +48,7 @@ def show(options: RunOptions, wanted: Wanted, *, runs: bool, as_json: bool) -> N
     if table.row_count:
         console.print(table)
     else:
-        console.print(f"Nothing of that is in the history of {reader.target}.", markup=False, highlight=False)
+        console.print(f"Nothing of that is in the history of {target}.", markup=False, highlight=False)
 
 
 def record_as_json(record: Record) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Reader:
     """Reads the history of one target. All methods raise StoreError where it cannot be read."""
 
     def __init__(self, database: Database, target: str) -> None:
-        self._database, self.target = database, target
+        self._database, self._target = database, target
 
     def records(self, wanted: Wanted) -> list[Record]:
         """Verdicts, and occasions without one; the newest first."""
@@ -48,7 +48,7 @@ class Reader:
         """The records since a time whose check has passed or was slow, the oldest first and a batch at a time."""
         columns = [HISTORY.c[field.name] for field in fields(Record)]
         wanted = sa.select(*columns).where(
-            HISTORY.c.target == self.target,
+            HISTORY.c.target == self._target,
             HISTORY.c.outcome.in_([str(Outcome.PASSED), str(Outcome.DEGRADED)]),
             HISTORY.c.verdict != "",
         )
@@ -65,7 +65,7 @@ class Reader:
 
     def _newest(self, kind: type[_T], table: sa.Table, wanted: Wanted) -> list[_T]:
         columns = [table.c[field.name] for field in fields(kind)]
-        statement = sa.select(*columns).where(table.c.target == self.target, table.c.at >= wanted.since)
+        statement = sa.select(*columns).where(table.c.target == self._target, table.c.at >= wanted.since)
         for name in ("region", "check", "outcome"):
             value = getattr(wanted, name)
             if value and name in table.c:

@@ -83,7 +83,11 @@ class Results:
             return None
         self._hear(permit)
         self.board.judged(region, verdict, boot_clock(), verified=verified, id_=permit)
-        self.history.judged(verdict, permit, region=region, verified=verified, worker=client[:LONGEST_NAME])
+        failure = tick.occasion.confirms if tick is not None else None
+        self.history.judged(
+            verdict, permit, region=region, verified=verified, worker=client[:LONGEST_NAME],
+            confirms=failure.id if failure else "",
+        )  # fmt: skip
         self._verified[region] = verified
         if self._heartbeat is not None:
             self._heartbeat.judged(verdict.outcome)

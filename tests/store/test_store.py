@@ -26,6 +26,7 @@ from tests.reports.sample import HOSTILE
 from tests.store.sample import TARGET, record
 
 ROOT = Path(__file__).parents[2]
+NEWER = rf"is of version {VERSION + 1}, this program knows version {VERSION}\. Run the version"
 
 
 @pytest.fixture
@@ -144,10 +145,9 @@ class TestFile:
     def test_of_another_version_is_refused_and_left_alone(self, store: Store, path: Path) -> None:
         store.add([record()])
         with closing(sqlite3.connect(path)) as db, db:
-            db.execute(f"UPDATE history_version SET version = {VERSION + 1}")  # noqa: S608 - our own number
+            db.execute("UPDATE history_version SET version = ?", (VERSION + 1,))
         for attempt in range(2):
-            said = rf"is of version {VERSION + 1}, this program knows version {VERSION}\. Run the version"
-            with pytest.raises(StoreError, match=said):
+            with pytest.raises(StoreError, match=NEWER):
                 open_store(path.parent, "", TARGET).add([record("failed", attempt)])
         assert count(path) == 1
 
