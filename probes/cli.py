@@ -11,7 +11,7 @@ import typer
 
 from probes import __version__
 from probes.cli_alerts import alerts
-from probes.cli_history import baseline, history
+from probes.cli_history import baseline, history, report
 from probes.cli_options import (
     Config,
     Env,
@@ -51,6 +51,7 @@ monitoring = typer.Typer(
 app.add_typer(monitoring, name="monitoring")
 app.add_typer(alerts, name="alerts")
 app.command()(history)
+app.command()(report)
 app.command()(baseline)
 
 

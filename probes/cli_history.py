@@ -44,6 +44,32 @@ def history(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
     say_errors(work)
 
 
+def report(
+    html: Annotated[str, typer.Option(help="Write a status page there.", metavar="FILE")],
+    env: Env = "local",
+    config: Config = "",
+    target_url: TargetUrl = "",
+    state_dir: StateDir = "",
+) -> None:
+    """Write what the history says of a target over 90 days: availability, response times, incidents and deploys.
+
+    The page is one file that needs no network and no script. Asks the target nothing.
+    Exit codes: 0 written; 2 usage, or no history yet; 3 it cannot be read, or the page not written.
+    """
+    from pathlib import Path
+
+    from probes.files import refuse_folder
+
+    def work() -> None:
+        refuse_folder(html)
+        from probes.status_report import write_report
+
+        write_report(RunOptions(env=env, config=config, target_url=target_url, state_dir=state_dir), Path(html))
+        typer.echo(f"{html} is written.")
+
+    say_errors(work)
+
+
 def baseline(
     env: Env = "local",
     config: Config = "",

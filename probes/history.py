@@ -20,28 +20,12 @@ from probes.model import LOCAL, Outcome
 from probes.options import RunOptions
 from probes.reports.terminal import STYLES, clean
 from probes.reports.wording import duration, milliseconds
-from probes.store.reader import Reader, Wanted, open_reader
+from probes.store.database import existing_database
+from probes.store.reader import Reader, Wanted
 from probes.store.record import NO_DATA, Record, Run
 
 OUTCOMES = (*(str(outcome) for outcome in Outcome), NO_DATA)
 _STYLES = {str(outcome): style for outcome, style in STYLES.items()}
-
-
-def target_of(options: RunOptions) -> str:
-    """The target of a configuration, as the history knows it. Raises ConfigError."""
-    return guard_rules(load_settings(options.source)).origin
-
-
-def reader_of(options: RunOptions) -> Reader:
-    """The history of a configuration's target. Raises ConfigError, and StoreError where it cannot be read."""
-    target = target_of(options)
-    reader = open_reader(options.state, options.database_url, target)
-    if reader is None:
-        raise ConfigError(
-            f"There is no history in {options.state} yet.",
-            hint="Each `smokeprobe run` and every master write one; --state-dir names another folder.",
-        )
-    return reader
 
 
 def show(options: RunOptions, wanted: Wanted, *, runs: bool, as_json: bool) -> None:
@@ -50,7 +34,8 @@ def show(options: RunOptions, wanted: Wanted, *, runs: bool, as_json: bool) -> N
         raise ConfigError(f"--outcome {wanted.outcome}: no such outcome; one of {', '.join(OUTCOMES)}.")
     if runs and wanted.check:
         raise ConfigError("--check is about verdicts, and --runs about runs.", hint="Leave one of them out.")
-    reader = reader_of(options)
+    target = guard_rules(load_settings(options.source)).origin
+    reader = Reader(existing_database(options.state, options.database_url), target)
     if as_json:
         found: Iterable[dict[str, Any]] = (
             map(run_as_json, reader.runs(wanted)) if runs else map(record_as_json, reader.records(wanted))
@@ -63,7 +48,7 @@ def show(options: RunOptions, wanted: Wanted, *, runs: bool, as_json: bool) -> N
     if table.row_count:
         console.print(table)
     else:
-        console.print(f"Nothing of that is in the history of {target_of(options)}.", markup=False, highlight=False)
+        console.print(f"Nothing of that is in the history of {target}.", markup=False, highlight=False)
 
 
 def record_as_json(record: Record) -> dict[str, Any]:

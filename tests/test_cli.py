@@ -26,7 +26,20 @@ from probes.validate import validate_plan
 from tests.clients.raw_server import OK, RawServer, always
 
 SMOKEPROBE = Path(sys.executable).with_name("smokeprobe")
-COMMANDS = ("run", "ui", "master", "worker", "init", "validate", "standin", "doctor", "pause", "resume", "history")
+COMMANDS = (
+    "run",
+    "ui",
+    "master",
+    "worker",
+    "init",
+    "validate",
+    "standin",
+    "doctor",
+    "pause",
+    "resume",
+    "history",
+    "report",
+)
 
 
 @dataclass(frozen=True)

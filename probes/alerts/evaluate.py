@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -17,9 +17,14 @@ from probes.alerts.seen import Seen
 from probes.config.alert_rules import Rule
 from probes.config.conditions import show_value
 from probes.config.units import show_duration
+from probes.model import Outcome
 
 AHEAD_S = 60.0
 """So much may the clock of whoever saw something be ahead of ours. What is later than that is not believed."""
+
+
+FAILURES_KEPT = 1000
+"""So many failures wait for what comes of a further look, which comes within seconds."""
 
 
 class Word(StrEnum):
@@ -47,7 +52,7 @@ class Window:
     """The samples of one rule in one region, those within its window."""
 
     def __init__(self, rule: Rule) -> None:
-        self._rule = rule
+        self._rule, self._recovered = rule, rule.recovered
         self._samples: deque[tuple[float, float]] = deque()
         self._in_order: list[float] = []  # the values, where the statistic needs their order
         self._ordered = rule.statistic not in {"mean", "sum"}
@@ -70,6 +75,15 @@ class Window:
             self._total += value
             if self._ordered:
                 insort(self._in_order, value)
+
+    def take_back(self, at: float, values: Iterable[float]) -> None:
+        """Let go of what was measured at a time, as far as it is there still."""
+        for value in values:
+            if (at, value) in self._samples:
+                self._samples.remove((at, value))
+                self._total -= value
+                if self._ordered:
+                    del self._in_order[bisect_left(self._in_order, value)]
 
     def forget(self, until: float) -> None:
         """Let go of what was measured until then."""
@@ -95,7 +109,7 @@ class Window:
         if rule.condition.holds(self.value):
             self.word = Word.HOLDS
         else:
-            self.word = Word.RECOVERED if rule.recovered.holds(self.value) else Word.BETWEEN
+            self.word = Word.RECOVERED if self._recovered.holds(self.value) else Word.BETWEEN
 
 
 @dataclass(slots=True)
@@ -117,6 +131,12 @@ class _Sight:
             self.bad.setdefault(seen.check, {})[seen.region] = seen
         elif seen.at >= self.good.get(seen.check, (-math.inf, 0.0))[0]:
             self.good[seen.check] = (seen.at, values[-1])
+
+    def take_back(self, seen: Seen, values: tuple[float, ...]) -> None:
+        self.windows[seen.region].take_back(seen.at, values)
+        self.stale = True
+        if self.bad.get(seen.check, {}).get(seen.region) is seen:
+            del self.bad[seen.check][seen.region]
 
     def look(self, until: float) -> Finding:
         for window in self.windows.values():
@@ -141,6 +161,7 @@ class Watching:
         self._regions, self._checks = tuple(regions), tuple(checks)
         self._sights = {name: self._sight(rule) for name, rule in rules.items()}
         self._by_metric: dict[str, list[_Sight]] = {}
+        self._failures: dict[str, Seen] = {}
         for sight in self._sights.values():
             self._by_metric.setdefault(sight.rule.metric, []).append(sight)
 
@@ -148,14 +169,32 @@ class Watching:
         """Take in what was seen. A region that only claims to be one has no name of one, and counts for none."""
         if seen.region not in self._regions or seen.at > now + AHEAD_S:
             return
+        for sight, values in self._about(seen):
+            sight.hear(seen, values)
+        if seen.id and seen.outcome == Outcome.FAILED:
+            self._failures[seen.id] = seen
+            while len(self._failures) > FAILURES_KEPT:
+                del self._failures[next(iter(self._failures))]
+        if contradicted := self._failures.pop(seen.contradicts, None):
+            self._take_back(contradicted)
+
+    def _take_back(self, failure: Seen) -> None:
+        """A failure was not there any more when it was looked at again at once: it is no ground for an alert."""
+        for sight, values in self._about(failure):
+            if sight.rule.metric == "smoke_test.success":
+                sight.take_back(failure, values)
+
+    def _about(self, seen: Seen) -> Iterator[tuple[_Sight, tuple[float, ...]]]:
+        """The rules that an occasion is for, with its samples."""
         for metric, sights in self._by_metric.items():
             values = seen.values.get(metric)
             for sight in sights if values else ():
                 if values and seen.check in (sight.rule.checks or self._checks):
-                    sight.hear(seen, values)
+                    yield sight, values
 
     def forget(self) -> None:
         """Begin anew, as the clock was put back: nobody knows how old is what was seen."""
+        self._failures.clear()
         self._sights = {name: self._sight(sight.rule) for name, sight in self._sights.items()}
         for metric in self._by_metric:
             self._by_metric[metric] = [each for each in self._sights.values() if each.rule.metric == metric]

@@ -6,7 +6,8 @@ A series has one JSON object a line, in the order in which they were heard of:
 
 `t` is in seconds, from wherever it likes; a region that only claims to be one is written with `-unverified`; `outcome`
 is a verdict's, or `no data`, and what it says of success and the like need not be written; `metrics` has each metric's
-value, or several, in the metric's own unit. A line with `t` alone says that time has passed.
+value, or several, in the metric's own unit. One that looks at a failure again says of which in `confirms`, and that
+one its own name in `id`. A line with `t` alone says that time has passed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from probes.alerts.book import Book, decide
@@ -30,7 +32,7 @@ from probes.errors import ConfigError
 from probes.model import Outcome
 from probes.store.record import NO_DATA, Record
 
-_KEYS = frozenset({"t", "region", "check", "outcome", "metrics", "reason"})
+_KEYS = frozenset({"t", "region", "check", "outcome", "metrics", "reason", "id", "confirms"})
 _OUTCOMES = frozenset({NO_DATA, *map(str, Outcome)})
 MOST_MISTAKES = 20
 """Of a series so many mistakes are said."""
@@ -106,10 +108,16 @@ def _read(line: str) -> Seen:
     outcome = raw["outcome"]
     if outcome not in _OUTCOMES:
         raise ValueError(f"{shown(outcome)} is no outcome{did_you_mean(outcome, _OUTCOMES)}")
+    for key in ("id", "confirms"):
+        if not isinstance(raw.get(key, ""), str):
+            raise ValueError(f"{key} must be a text")  # noqa: TRY004 - said with the line
     region = raw["region"]
     seen = seen_in(Record("", at, region, verified=True, check=raw["check"], outcome=outcome), verified=True)
     written = {metric: _values(metric, value) for metric, value in _metrics(raw.get("metrics", {})).items()}
-    return Seen(at, region, raw["check"], outcome, {**seen.values, **written}, str(raw.get("reason", "")))
+    return replace(
+        seen, values={**seen.values, **written}, reason=str(raw.get("reason", "")), id=raw.get("id", ""),
+        confirms=raw.get("confirms", ""),
+    )  # fmt: skip
 
 
 def _metrics(raw: Any) -> dict[str, Any]:

@@ -24,7 +24,10 @@ Values = Mapping[str, tuple[float, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What became of one occasion: `region` is as `region_tag` makes it, `values` by metric."""
+    """What became of one occasion: `region` is as `region_tag` makes it, `values` by metric.
+
+    `id` names it; `confirms` is that of the failure that was looked at again.
+    """
 
     at: float
     region: str
@@ -34,6 +37,13 @@ class Seen:
     reason: str = ""
     request_id: str = ""
     trace_id: str = ""
+    id: str = ""
+    confirms: str = ""
+
+    @property
+    def contradicts(self) -> str:
+        """The failure that was not there any more when it was looked at again at once."""
+        return self.confirms if self.judged and self.outcome != Outcome.FAILED else ""
 
     @property
     def good(self) -> bool:
@@ -65,7 +75,7 @@ def seen_in(record: Record, *, verified: bool) -> Seen:
     expected = f"expected {reason.expected}, got {reason.actual}" if reason and reason.expected else record.reason
     return Seen(
         record.at, region, record.check, record.outcome, values_of(samples), expected,
-        reason.request_id if reason else "", reason.trace_id if reason else "",
+        reason.request_id if reason else "", reason.trace_id if reason else "", record.id, record.confirms,
     )  # fmt: skip
 
 

@@ -47,7 +47,8 @@ def step(state: RuleState, rule: Rule, finding: Finding, now: float, watched_s: 
     holding = finding.those(Word.HOLDS)
     if len(holding) < rule.quorum and not starved:
         phase: Phase = "pending" if holding else "ok"
-        return replace(state, phase=phase, held=holding, starved=False)
+        as_before = state.phase == phase and state.held == holding
+        return state if as_before else replace(state, phase=phase, held=holding, starved=False)
     lately = tuple(at for at in state.fired_at if now - FLAP_WINDOWS * rule.window < at <= now)
     fired_at = (*lately, now)[-FLAPS:]
     return RuleState("firing", holding, starved, fired_at, flapping=len(fired_at) == FLAPS)

@@ -12,20 +12,25 @@ from rich.table import Table
 from probes.baseline.changes import Keys, difference, overrides, with_overrides, worth_a_change
 from probes.baseline.proposals import FEWEST, Measured, Proposal, proposals
 from probes.checks.registry import build_checks, load_settings
+from probes.config.rules import guard_rules
 from probes.errors import ConfigError
-from probes.history import reader_of
 from probes.options import RunOptions
 from probes.reports.wording import milliseconds
+from probes.store.database import existing_database
+from probes.store.reader import Reader
 from probes.store.record import Record
 
 
 def propose(options: RunOptions, since: float) -> None:
     """Print the table on standard error, and the change on standard output. Raises ConfigError and StoreError."""
     path = options.source.path
-    keys = {name: check.limits() for name, check in build_checks(load_settings(options.source), path).items()}
+    settings = load_settings(options.source)
+    keys = {name: check.limits() for name, check in build_checks(settings, path).items()}
+    database = existing_database(options.state, options.database_url)
+    answered = Reader(database, guard_rules(settings).origin).answered(since)
     console = Console(stderr=True)
     with console.status("reading the history …"):
-        found = proposals(measured(reader_of(options).answered(since), keys))
+        found = proposals(measured(answered, keys))
     if not found:
         console.print(f"Nothing is proposed: no step of no region has {FEWEST} samples yet.")
         return

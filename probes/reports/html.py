@@ -61,7 +61,7 @@ def to_html(report: RunReport) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_visible,
+        finalize=visible,
     )
     environment.filters.update(duration=duration)
     return environment.get_template("report.html.j2").render(
@@ -82,7 +82,7 @@ def to_html(report: RunReport) -> str:
     )
 
 
-def _visible(value: object) -> object:
+def visible(value: object) -> object:
     """Text without control characters, which HTML does not allow, and without what turns the direction of writing."""
     if type(value) is not str:  # markup of the template itself, numbers
         return value

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from probes.errors import StoreError
+from probes.errors import ConfigError, StoreError
 from probes.files import make_private
 from probes.store.tables import SCHEMA, VERSION, VERSIONS
 
@@ -71,6 +71,17 @@ def open_database(state_dir: Path, url: str) -> Database:
     return _in_database(url) if url else _in_file(state_dir.absolute() / "history.sqlite3")
 
 
+def existing_database(state_dir: Path, url: str) -> Database:
+    """The same for whoever only reads, and makes no file. Raises ConfigError where there is none yet."""
+    database = open_database(state_dir, url)
+    if not url and not Path(database.place).exists():
+        raise ConfigError(
+            f"There is no history in {state_dir} yet.",
+            hint="Each `smokeprobe run` and every master write one; --state-dir names another folder.",
+        )
+    return database
+
+
 def _in_file(path: Path) -> Database:
     def connect() -> sqlite3.Connection:
         uri = f"{path.as_uri()}?mode=rw"
@@ -118,11 +129,6 @@ class Database:
         self._path = path
         self._prepared = False
         sa.event.listen(engine, "begin", _begin)
-
-    @property
-    def missing(self) -> bool:
-        """Whether it would be a file, and nobody has made one."""
-        return self._path is not None and not self._path.exists()
 
     def close(self) -> None:
         """Close the connection that is kept. Nobody need: whoever asks next makes a new one."""

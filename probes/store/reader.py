@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
 
 from probes.model import Outcome
-from probes.store.database import Database, open_database
+from probes.store.database import Database
 from probes.store.record import Record, Run
 from probes.store.tables import HISTORY, RUNS
 
@@ -36,11 +35,6 @@ class Reader:
 
     def __init__(self, database: Database, target: str) -> None:
         self._database, self._target = database, target
-
-    @property
-    def place(self) -> str:
-        """Where it is, without a password."""
-        return self._database.place
 
     def records(self, wanted: Wanted) -> list[Record]:
         """Verdicts, and occasions without one; the newest first."""
@@ -79,9 +73,3 @@ class Reader:
         with self._database.transaction(writes=False) as connection:
             rows = connection.execute(statement.order_by(table.c.at.desc(), table.c.id).limit(wanted.limit)).all()
         return [kind(*row) for row in rows]
-
-
-def open_reader(state_dir: Path, url: str, target: str) -> Reader | None:
-    """The history of a target, or None where there is no file yet: a question makes none."""
-    database = open_database(state_dir, url)
-    return None if database.missing else Reader(database, target)

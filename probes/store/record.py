@@ -17,7 +17,8 @@ class Record:
 
     `at` is when it was heard of, in seconds since the epoch by the hearer's clock; `verified` whether anything bore
     the region out; `verdict` all of it as JSON, empty where there is none; `run` the run's id where it was one.
-    `version` is the target's; `step` the one whose time came nearest to its limit. Everything is redacted already.
+    `version` is the target's; `step` the one whose time came nearest to its limit; `confirms` the id of the failure
+    that was looked at again. Everything is redacted already.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Record:
     step: str = ""
     judged_ms: float | None = None
     limit_ms: float | None = None
+    confirms: str = ""
 
     @property
     def is_verdict(self) -> bool:

@@ -1,4 +1,4 @@
-"""What is added up as records are written: counts of each hour, and how often a time was how long.
+"""What is added up as records are written: counts of each hour, and how often a time of each day was how long.
 
 Sums only grow, by SQL that adds, so that of several writers none undoes what another has counted.
 """
@@ -52,7 +52,8 @@ def add_up(connection: sa.Connection, target: str, records: Iterable[Record]) ->
         cell = (target, record.region, record.verified, record.check, hour)
         counts.setdefault(cell, Counter())[_COUNTED.get(record.outcome, "blind")] += 1
         if record.judged_ms is not None:
-            times[cell, record.limit_ms or 0.0, time_class(record.judged_ms)] += 1
+            of_day = (*cell[:-1], hour - hour % 24)
+            times[of_day, record.limit_ms or 0.0, time_class(record.judged_ms)] += 1
         if record.version:
             key = (record.check, hour, record.version)
             versions[key] = min(record.at, versions.get(key, record.at))

@@ -74,13 +74,16 @@ class History:
         """Write from now on."""
         self._greenlet = gevent.spawn(self._work)
 
-    def judged(self, verdict: Verdict, permit: str, *, region: str, verified: bool, worker: str) -> None:
+    def judged(
+        self, verdict: Verdict, permit: str, *, region: str, verified: bool, worker: str, confirms: str = ""
+    ) -> None:
         """A worker has come to a verdict on a permit, whose id is the record's; it is redacted already."""
-        self._add(record_of(verdict, permit, time.time(), region=region, verified=verified, worker=worker))
+        at = time.time()
+        self._add(record_of(verdict, permit, at, region=region, verified=verified, worker=worker, confirms=confirms))
 
-    def not_judged(self, region: str, check: str, why: str) -> None:
+    def not_judged(self, region: str, check: str, why: str, *, verified: bool) -> None:
         """An occasion has passed without a verdict; why is redacted already."""
-        record = Record(uuid.uuid4().hex, time.time(), region, verified=False, check=check, outcome=NO_DATA, reason=why)
+        record = Record(uuid.uuid4().hex, time.time(), region, verified, check=check, outcome=NO_DATA, reason=why)
         self._add(record)
 
     def recall(self, region: str, checks: tuple[str, ...]) -> None:

@@ -11,7 +11,15 @@ LONGEST_VERDICT = 1 << 16
 
 
 def record_of(
-    verdict: Verdict, id_: str, at: float, *, region: str, verified: bool, worker: str = "", run: str = ""
+    verdict: Verdict,
+    id_: str,
+    at: float,
+    *,
+    region: str,
+    verified: bool,
+    worker: str = "",
+    run: str = "",
+    confirms: str = "",
 ) -> Record:
     """A verdict, which is redacted already."""
     brief = encode_briefly(verdict)
@@ -35,6 +43,7 @@ def record_of(
         step=step.name if step else "",
         judged_ms=step.judged_ms if step else None,
         limit_ms=step.limit_ms if step else None,
+        confirms=confirms,
     )
 
 

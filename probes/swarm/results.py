@@ -83,7 +83,11 @@ class Results:
             return None
         self._hear(permit)
         self.board.judged(region, verdict, boot_clock(), verified=verified, id_=permit)
-        self.history.judged(verdict, permit, region=region, verified=verified, worker=client[:LONGEST_NAME])
+        failure = tick.occasion.confirms if tick is not None else None
+        self.history.judged(
+            verdict, permit, region=region, verified=verified, worker=client[:LONGEST_NAME],
+            confirms=failure.id if failure else "",
+        )  # fmt: skip
         self._verified[region] = verified
         if self._heartbeat is not None:
             self._heartbeat.judged(verdict.outcome)
@@ -102,10 +106,10 @@ class Results:
             return
         why = self._redactor.text(f"{nothing.why}: {nothing.detail}" if nothing.detail else nothing.why)
         self.board.not_judged(nothing.region, nothing.check, why)
-        self.history.not_judged(nothing.region, nothing.check, why)
+        # what its last verdict was worth: a verified region that falls silent counts as one that is blind
+        verified = self._verified.get(nothing.region, False)
+        self.history.not_judged(nothing.region, nothing.check, why, verified=verified)
         if self._reporter is not None:
-            # what its last verdict was worth: a verified region that falls silent counts as one that is blind
-            verified = self._verified.get(nothing.region, False)
             self._reporter.not_judged(region_tag(nothing.region, verified=verified), nothing.check)
         log.warning("%s %s: no data, %s", nothing.region, nothing.check, why)
 

@@ -1,8 +1,8 @@
 """An evaluator over a real store, whose channel writes into a file; and the same as a process of its own.
 
-`python -m tests.alerts.told MODE PLACE FILE [COUNT]`: PLACE is a state directory or a URL, FILE is what the channel
-writes into. `once` looks and tells once, `often` so many times; `die-before` kills itself between deciding and sending,
-`die-after` between sending and noting that.
+`python -m tests.alerts.told MODE PLACE FILE`: PLACE is a state directory or a URL, FILE what the channel writes into.
+`once` looks and tells once; `race` looks and tells, of ten rules each to somebody else, without a pause until FILE.stop
+is there; `die-before` kills itself between deciding and sending, `die-after` between sending and noting that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from probes.alerts.evaluator import Evaluator
 from probes.alerts.group import Where
 from probes.alerts.look import Looks, Scope
 from probes.alerts.notice import Notice, NotTakenError
-from probes.alerts.tell import send
+from probes.alerts.tell import ChannelOf, send
 from probes.config.alert_rules import Rule
 from probes.store.alert_state import AlertState
 from probes.store.database import open_database
@@ -54,9 +54,19 @@ def evaluator(place: str, channel: FileChannel, rule: dict[str, object] | None =
     shared = place.startswith("postgresql:")
     database = open_database(Path() if shared else Path(place), place if shared else "")
     state = AlertState(database, TARGET, ENV)
-    rules = {"down": Rule.model_validate(rule or DOWN)}
+    return _evaluator(state, {"down": Rule.model_validate(rule or DOWN)}, lambda _: channel)
+
+
+def racing(place: str, file: Path) -> Evaluator:
+    """The same of ten rules, each of which tells somebody else."""
+    state = AlertState(open_database(Path(), place), TARGET, ENV)
+    rules = {f"down-{n}": Rule.model_validate({**DOWN, "notify": [f"{n}@example.com"]}) for n in range(10)}
+    return _evaluator(state, rules, lambda address: FileChannel(address, file))
+
+
+def _evaluator(state: AlertState, rules: dict[str, Rule], channel_of: ChannelOf) -> Evaluator:
     scope = Scope(rules, ("us", "eu", "ap"), ("front",), Where(ENV, TARGET), 60.0)
-    return Evaluator(state, Looks(state, scope), lambda _: channel)
+    return Evaluator(state, Looks(state, scope), channel_of)
 
 
 def tell(ours: Evaluator) -> None:
@@ -86,15 +96,20 @@ def changes(file: Path) -> list[str]:
     return [line.split()[2] for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def main(mode: str, place: str, file: str, count: str = "1") -> None:
+def main(mode: str, place: str, file: str) -> None:
+    if mode == "race":
+        ours = racing(place, Path(file))
+        while not Path(f"{file}.stop").exists():
+            ours.looks.look()
+            tell(ours)
+        return
     channel = FileChannel("oncall@example.com", Path(file))
     channel.dies = mode == "die-after"
     ours = evaluator(place, channel)
-    for _ in range(int(count)):
-        ours.looks.look()
-        if mode == "die-before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        tell(ours)
+    ours.looks.look()
+    if mode == "die-before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    tell(ours)
 
 
 if __name__ == "__main__":

@@ -21,10 +21,12 @@ from probes.errors import StoreError
 from probes.store import database as database_module
 from probes.store.record import NO_DATA, Record
 from probes.store.store import Store, open_store
+from probes.store.tables import VERSION
 from tests.reports.sample import HOSTILE
 from tests.store.sample import TARGET, record
 
 ROOT = Path(__file__).parents[2]
+NEWER = rf"is of version {VERSION + 1}, this program knows version {VERSION}\. Run the version"
 
 
 @pytest.fixture
@@ -143,9 +145,9 @@ class TestFile:
     def test_of_another_version_is_refused_and_left_alone(self, store: Store, path: Path) -> None:
         store.add([record()])
         with closing(sqlite3.connect(path)) as db, db:
-            db.execute("UPDATE history_version SET version = 3")
+            db.execute("UPDATE history_version SET version = ?", (VERSION + 1,))
         for attempt in range(2):
-            with pytest.raises(StoreError, match=r"is of version 3, this program knows version 2\. Run the version"):
+            with pytest.raises(StoreError, match=NEWER):
                 open_store(path.parent, "", TARGET).add([record("failed", attempt)])
         assert count(path) == 1
 

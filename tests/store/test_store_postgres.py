@@ -16,6 +16,7 @@ from probes.safety.ledger import Ledger
 from probes.safety.ledger_postgres import LedgerDatabase
 from probes.store.record import NO_DATA
 from probes.store.store import Store, open_store
+from probes.store.tables import VERSION
 from tests.postgres import PASSWORD, PostgresServer
 from tests.reports.sample import HOSTILE
 from tests.store.sample import TARGET, record
@@ -104,9 +105,9 @@ class TestServer:
 
     def test_of_another_version_is_refused(self, postgres: PostgresServer, store: Store) -> None:
         store.add([record()])
-        postgres.execute("UPDATE smokeprobe.history_version SET version = 3")
+        postgres.execute("UPDATE smokeprobe.history_version SET version = version + 1")
         other = open_store(Path(), postgres.url, TARGET)
-        assert "is of version 3, this program knows version 2" in refusal(other)
+        assert f"is of version {VERSION + 1}, this program knows version {VERSION}" in refusal(other)
         other.close()
 
     def test_whose_user_may_make_no_schema_says_what_to_do(self, postgres: PostgresServer) -> None:

@@ -13,6 +13,8 @@ from probes.model import Outcome, Phases, Step, Verdict
 from probes.monitoring.reporter import Reporter
 from probes.pipeline import encode
 from probes.safety.redact import Redactor
+from probes.store.database import open_database
+from probes.store.reader import Reader, Wanted
 from probes.store.record import NO_DATA
 from probes.swarm.results import Results
 from probes.swarm.ticks import NoData
@@ -57,7 +59,7 @@ def test_a_verdict_and_its_requests_are_of_a_region_that_is_verified_or_but_clai
     assert told.regions == ["eu", "eu", "us-unverified", "us-unverified"]
 
 
-def test_a_region_that_falls_silent_is_what_it_was(results: Results, told: Told) -> None:
+def test_a_region_that_falls_silent_is_what_it_was(results: Results, told: Told, tmp_path: Path) -> None:
     judged(results, "eu", "1", verified=True)
     judged(results, "us", "2", verified=True)
     judged(results, "us", "3", verified=False)
@@ -65,6 +67,13 @@ def test_a_region_that_falls_silent_is_what_it_was(results: Results, told: Told)
     for region in ("eu", "us", "ap"):
         results.not_judged(NoData(region, "api", "no worker", ""))
     assert told.regions == ["eu", "us-unverified", "ap-unverified"]
+    results.history.begin()
+    results.history.close(20)
+    kept = {
+        each.region: each
+        for each in Reader(open_database(tmp_path, ""), "https://example.com").records(Wanted(outcome=NO_DATA))
+    }
+    assert {region: each.verified for region, each in kept.items()} == {"eu": True, "us": False, "ap": False}
 
 
 def test_a_restarted_master_knows_it_from_the_history(results: Results, told: Told) -> None:
