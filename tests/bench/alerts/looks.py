@@ -61,6 +61,12 @@ class Look:
     first_failed: bool
     tries: int
     judged_s: float
+    confirms: str = ""
+
+    @property
+    def id(self) -> str:
+        """Names it; of a further look, which `confirms` a failure, otherwise than any planned one."""
+        return f"{self.region}/{self.check}/{self.number}{'/again' if self.confirms else ''}"
 
 
 def shape_of(name: str, check: AnyCheck, settings: Settings) -> Shape:

@@ -90,11 +90,7 @@ def stretches(rules: Mapping[str, Rule], timeline: Timeline) -> list[tuple[froze
 def _clusters(rule: Rule, timeline: Timeline) -> Iterator[tuple[float, float]]:
     """From the first to the last of bad samples of which each is near the next, in a quorum of regions."""
     cluster: list[tuple[float, str]] = []
-    bad = sorted(
-        (look.ended, look.region)
-        for key, look in timeline.notable.items()
-        if key not in timeline.contradicted and _is_bad(rule, look)
-    )
+    bad = sorted((look.ended, look.region) for look in timeline.notable.values() if _is_bad(rule, look))
     for each in [*bad, (math.inf, "")]:
         if cluster and each[0] - cluster[-1][0] > (2 + CALM_WINDOWS) * rule.window:
             if len({region for _, region in cluster}) >= rule.quorum:
@@ -109,10 +105,9 @@ def _is_bad(rule: Rule, look: Look) -> bool:
 
 
 def seen_of(look: Look) -> Seen:
-    """A pass as the rules see it."""
-    return Seen(
-        look.ended, look.region, look.check, look.outcome, _values(look.check, look.outcome, round(look.judged_s, 2))
-    )
+    """A pass, or a further look, as the rules see it."""
+    values = _values(look.check, look.outcome, round(look.judged_s, 2))
+    return Seen(look.ended, look.region, look.check, look.outcome, values, id=look.id, confirms=look.confirms)
 
 
 @lru_cache(maxsize=4096)

@@ -9,8 +9,9 @@ import heapq
 import itertools
 import math
 import random
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from probes.checks.registry import check_classes, checks_of
 from probes.config.models import Settings
@@ -78,29 +79,34 @@ class Grid:
 
 @dataclass(slots=True)
 class Timeline:
-    """What a fleet has seen: what was not good at once, and of that the failures which a further look contradicted."""
+    """What a fleet has seen: planned passes that were not good at once, and the further looks at failures."""
 
     begins: float
     ends: float
     grids: tuple[Grid, ...]
     notable: dict[Key, Look] = field(default_factory=dict)
-    contradicted: set[Key] = field(default_factory=set)
+    further: list[Look] = field(default_factory=list)
 
     @property
     def passes(self) -> int:
-        """How many passes of checks there were."""
+        """How many planned passes of checks there were."""
         return sum(grid.first(self.ends) - grid.first(self.begins) for grid in self.grids)
 
+    @property
+    def contradicted(self) -> int:
+        """How many failures were not there any more at a further look."""
+        return sum(look.outcome in {Outcome.PASSED, Outcome.DEGRADED} for look in self.further)
+
     def between(self, begins: float, ends: float) -> list[Look]:
-        """Every pass that begins within a span, in the order in which they end, but for what was contradicted."""
+        """Everything that begins within a span, in the order in which it ends."""
         begins, ends = max(begins, self.begins), min(ends, self.ends)
         found = [
             self.notable.get((grid.region, grid.shape.check, number)) or grid.good(number)
             for grid in self.grids
             for number in range(grid.first(begins), grid.first(ends))
-            if (grid.region, grid.shape.check, number) not in self.contradicted
         ]
-        return sorted(found, key=lambda look: look.ended)
+        first, last = (bisect_left(self.further, moment, key=lambda look: look.begun) for moment in (begins, ends))
+        return sorted([*found, *self.further[first:last]], key=lambda look: look.ended)
 
 
 def grids_of(fleet: Fleet, rng: random.Random) -> tuple[Grid, ...]:
@@ -170,33 +176,24 @@ def _unusual(grid: Grid, looking: Looking, begins: float, ends: float, rng: rand
 def _look_again(fleet: Fleet, timeline: Timeline, lookings: Mapping[tuple[str, str], Looking]) -> None:
     """Have the masters look at failures again, in the order in which they hear of them."""
     able = {shape.check for shape in fleet.shapes if shape.confirmable}
-    of_region = {region: regions for regions in fleet.masters for region in regions}
-    confirmations = {regions: Confirmations() for regions in fleet.masters}
+    masters = {region: (regions, Confirmations()) for regions in fleet.masters for region in regions[:1]}
+    of_region = {region: masters[regions[0]] for regions in fleet.masters for region in regions}
     count = itertools.count()
     heard: list[tuple[float, int, Look, Failure | None]] = [
         (look.ended, next(count), look, None) for look in _worth_hearing(timeline)
     ]
     heapq.heapify(heard)
-    failures: dict[str, Key] = {}
     while heard:
         now, _, look, confirms = heapq.heappop(heard)
-        key = look.region, look.check, look.number
-        if (
-            confirms is not None
-            and look.region == confirms.region
-            and look.outcome in {Outcome.PASSED, Outcome.DEGRADED}
-        ):
-            timeline.contradicted.add(failures[confirms.id])
-        id_ = "/".join(map(str, key))
-        if confirms is None:
-            failures[id_] = key
-        regions = of_region[look.region]
-        judged = Judged(id_, look.region, look.check, look.outcome, confirms)
-        following = confirmations[regions].following(judged, dict.fromkeys(regions, able), now)
-        if following is not None:
+        regions, confirmations = of_region[look.region]
+        judged = Judged(look.id, look.region, look.check, look.outcome, confirms)
+        following = confirmations.following(judged, dict.fromkeys(regions, able), now)
+        if following is not None and following.confirms is not None:
             looking = lookings[following.region, following.check]
-            again = looking.look(following.number, now + GRANT_S, once=True)
+            again = replace(looking.look(following.number, now + GRANT_S, once=True), confirms=following.confirms.id)
+            timeline.further.append(again)
             heapq.heappush(heard, (again.ended, next(count), again, following.confirms))
+    timeline.further.sort(key=lambda look: look.begun)
 
 
 def _worth_hearing(timeline: Timeline) -> Iterator[Look]:

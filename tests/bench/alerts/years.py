@@ -43,7 +43,7 @@ def watched(rules: Mapping[str, Rule], fleet: Fleet, noise: Noise, years: float,
     rng = seeded(seed)
     befell = list(spells(noise, fleet.regions, 0.0, years * YEAR_S, rng))
     timeline = simulate(fleet, noise, befell, (0.0, years * YEAR_S), rng)
-    found = Years(years, timeline.passes, contradicted=len(timeline.contradicted))
+    found = Years(years, timeline.passes, contradicted=timeline.contradicted)
     found.failed = sum(look.outcome == "failed" for look in timeline.notable.values())
     alerts = incidents(rules, timeline)
     found.told[OURS] = len(alerts)
