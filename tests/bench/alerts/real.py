@@ -33,7 +33,7 @@ LANES = 2
 PASSES: Mapping[str, int] = {"us-east-1": 600, "us-west-2": 520, "eu-west-1": 420}
 PROCESSES = 9
 """Of each lane; together a little more than 3,000, and 50."""
-WITHIN_S = 400.0
+WITHIN_S = 600.0
 
 
 def measure() -> tuple[Passed, Passed]:
