@@ -26,8 +26,9 @@ def upgrade(connection: sa.Connection, schema: str | None, version: int = VERSIO
     if schema and not sa.inspect(connection).has_schema(schema):
         connection.execute(sa.schema.CreateSchema(schema))  # Alembic's own table is in it, before any step
     command.upgrade(config(connection, schema), f"{version:04}")
-    connection.execute(sa.delete(VERSIONS))
-    connection.execute(sa.insert(VERSIONS).values(version=version))
+    versions = sa.table(VERSIONS.name, sa.column("version"), schema=schema)
+    connection.execute(sa.delete(versions))
+    connection.execute(sa.insert(versions).values(version=version))
 
 
 def config(connection: sa.Connection, schema: str | None) -> Config:

@@ -1,8 +1,9 @@
 """An evaluator over a real store, whose channel writes into a file; and the same as a process of its own.
 
-`python -m tests.alerts.told MODE PLACE FILE`: PLACE is a state directory or a URL, FILE what the channel writes into.
-`once` looks and tells once; `race` looks and tells, of ten rules each to somebody else, without a pause until FILE.stop
-is there; `die-before` kills itself between deciding and sending, `die-after` between sending and noting that.
+`python -m tests.alerts.told MODE PLACE FILE`: PLACE is a state directory or a URL, FILE is what the channel
+writes into. `once` looks and tells once; `race` looks and tells, of ten rules each to somebody else, without a
+pause until FILE.stop is there; `die-before` kills itself between deciding and sending, `die-after`
+between sending and noting that.
 """
 
 from __future__ import annotations

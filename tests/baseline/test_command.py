@@ -37,7 +37,7 @@ def fill(state: Path, region: str, times: list[float], outcome: str = "passed") 
         ]
         verdict = json.dumps({"check": "api", "outcome": outcome, "steps": steps})
         records.append(
-            Record(uuid.uuid4().hex, now - 60 * number, region, True, "api", outcome, verdict=verdict)  # noqa: FBT003
+            Record(uuid.uuid4().hex, now - 60 * number, region, True, "api", outcome, verdict=verdict)  # noqa: FBT003 - it is verified
         )
     assert open_store(state, "", TARGET).add(records) == []
 

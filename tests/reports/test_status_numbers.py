@@ -26,9 +26,11 @@ from probes.store.sums import CLASS_WIDTH, class_ms, time_class
 NOW = 500_000
 """An hour since the epoch: 8 o'clock in the evening."""
 
+VERIFIED = True
+
 
 def hour(at: int, passed: int = 0, failed: int = 0, *, blind: int = 0, silent: int = 0) -> HourSums:
-    return HourSums("eu", True, "api", at, passed=passed, failed=failed, blind=blind, silent=silent)  # noqa: FBT003
+    return HourSums("eu", VERIFIED, "api", at, passed=passed, failed=failed, blind=blind, silent=silent)
 
 
 class TestWindows:
@@ -46,7 +48,7 @@ class TestWindows:
         assert (sums.availability, sums.judged, sums.blind, sums.silent) == (None, 0, 5, 3)
 
     def test_count_what_was_slow_as_available_and_what_was_blind_not_at_all(self) -> None:
-        sums = windows([HourSums("eu", True, "api", NOW, 6, 2, 2, 90)], NOW)["24 h"]  # noqa: FBT003
+        sums = windows([HourSums("eu", VERIFIED, "api", NOW, 6, 2, 2, 90)], NOW)["24 h"]
         assert (sums.judged, sums.availability) == (10, 80)
 
 
@@ -84,14 +86,16 @@ class TestTimes:
         assert found / true < CLASS_WIDTH**0.51
 
     def test_of_a_day_are_one_whatever_their_limits_were(self) -> None:
-        counts = [TimeCount("eu", True, "api", 7, limit, time_class(ms), 10) for limit, ms in ((200, 10), (400, 90))]  # noqa: FBT003
+        counts = [
+            TimeCount("eu", VERIFIED, "api", 7, limit, time_class(ms), 10) for limit, ms in ((200, 10), (400, 90))
+        ]
         (day,) = day_times(counts)
         assert (day.count, day.limit_low_ms, day.limit_high_ms) == (20, 200, 400)
         assert day.median_ms == pytest.approx(10, rel=0.03)
         assert day.p95_ms == pytest.approx(90, rel=0.03)
 
     def test_without_a_limit_have_none(self) -> None:
-        (day,) = day_times([TimeCount("eu", True, "api", 7, 0.0, 3, 1)])  # noqa: FBT003
+        (day,) = day_times([TimeCount("eu", VERIFIED, "api", 7, 0.0, 3, 1)])
         assert (day.limit_low_ms, day.limit_high_ms, day.p95_ms) == (None, None, class_ms(3))
 
     def test_of_nothing_are_nothing(self) -> None:
