@@ -166,11 +166,15 @@ class Watching:
             self._by_metric.setdefault(sight.rule.metric, []).append(sight)
 
     def hear(self, seen: Seen, now: float) -> None:
-        """Take in what was seen. A region that only claims to be one has no name of one, and counts for none."""
+        """Take in what was seen. A region that only claims to be one has no name of one, and counts for none.
+
+        A further look at a failure is no sample: it comes within a second, so whatever is short would count twice.
+        """
         if seen.region not in self._regions or seen.at > now + AHEAD_S:
             return
-        for sight, values in self._about(seen):
-            sight.hear(seen, values)
+        if not seen.confirms:
+            for sight, values in self._about(seen):
+                sight.hear(seen, values)
         if seen.id and seen.outcome == Outcome.FAILED:
             self._failures[seen.id] = seen
             while len(self._failures) > FAILURES_KEPT:
