@@ -179,7 +179,9 @@ class Watching:
             self._failures[seen.id] = seen
             while len(self._failures) > FAILURES_KEPT:
                 del self._failures[next(iter(self._failures))]
-        if contradicted := self._failures.pop(seen.contradicts, None):
+        contradicted = self._failures.get(seen.contradicts)
+        if contradicted and contradicted.region == seen.region:  # another region may well not see what is there
+            del self._failures[contradicted.id]
             self._take_back(contradicted)
 
     def _take_back(self, failure: Seen) -> None:

@@ -55,6 +55,16 @@ def test_a_further_look_is_no_failure_of_its_own(tmp_path: Path) -> None:
     assert story(tmp_path, [*minutes(WELL), *short, '{"t": 303}'], one=two_of_six) == []
 
 
+def test_what_another_region_does_not_see_is_there_all_the_same(tmp_path: Path) -> None:
+    seen_elsewhere = [
+        look(300, "us", "failed", "one"),
+        look(301, "us", "failed", "two", confirms="one"),
+        look(302, "ap", "passed", "three", confirms="one"),
+        look(310, "eu", "failed", "four"),
+    ]
+    assert story(tmp_path, [*minutes(WELL), *seen_elsewhere, '{"t": 311}'], one={}) == ["310 firing one"]
+
+
 def test_only_success_is_taken_back_and_only_the_failure_that_was_looked_at(tmp_path: Path) -> None:
     others = [
         look(300, "us", "failed", "one"),
