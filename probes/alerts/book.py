@@ -69,7 +69,7 @@ def decide(
         state = step(book.states.get(name, RuleState()), rules[name], finding, now, now - book.watched_from)
         states[name] = state
         if state.phase == "firing":
-            regions = state.held or tuple(region for region in finding.words if region not in finding.values)
+            regions = state.held or where.missed(region for region in finding.words if region not in finding.values)
             troubles[name] = watching.trouble(name, regions, now)
     if not troubles and not book.incidents:
         return replace(book, states=states), []

@@ -82,9 +82,11 @@ def make_evaluator(
     folder = options.source.path.parent
     channels = load_channels(folder / CHANNELS)
     maintenance = load_maintenance(folder / MAINTENANCE).maintenance
-    counted = tuple(name for name in settings.regions if options.database_url or name in regions)
-    checks = tuple(name for name, check in settings.checks.items() if check.enabled)
-    scope = Scope(rules, counted, checks, Where(settings.env, target, run_url), break_s)
+    here = tuple(name for name in settings.regions if options.database_url or name in regions)
+    # All who look at one store must see the same in it: whatever their region and hour, all regions and checks count.
+    scope = Scope(
+        rules, settings.regions, tuple(settings.checks), Where(settings.env, target, run_url, here), break_s
+    )
     state = AlertState(open_database(options.state, options.database_url), target, settings.env)
     return Evaluator(
         state,

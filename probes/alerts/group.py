@@ -5,7 +5,7 @@ It begins, gets worse, goes on, is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from probes.alerts.notice import Change, Notice, Severity, Trouble
@@ -18,11 +18,19 @@ Group = tuple[Severity, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What all notices of an environment have; `run_url` is that of the run which looks, if there is one."""
+    """What all notices of an environment have; `run_url` is that of the run which looks, if there is one.
+
+    `regions` are those that are expected to be heard of here: all, where it names none.
+    """
 
     env: str
     target: str
     run_url: str = ""
+    regions: tuple[str, ...] = ()
+
+    def missed(self, silent: Iterable[str]) -> tuple[str, ...]:
+        """Of regions that say nothing, those that are expected to."""
+        return tuple(region for region in silent if not self.regions or region in self.regions)
 
 
 @dataclass(frozen=True, slots=True)

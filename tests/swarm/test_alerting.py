@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,25 @@ def test_runs_tell_of_one_outage_once_and_once_that_it_is_over(tmp_path: Path, s
     for _ in range(2):
         assert RunAlerting(equipment, os.environ).look() == ""
     assert (len(slack.slack), slack.complaints) == (2, [])
+
+
+def test_a_run_that_claims_no_region_leaves_an_outage_as_it_is(tmp_path: Path, slack: PagerServer) -> None:
+    equipment = equip(options_for(tmp_path), {})
+    seen(equipment, "failed", 3)
+    by_hand = replace(equipment, options=replace(equipment.options, region="local"))
+    for each in (equipment, by_hand, equipment):
+        assert RunAlerting(each, os.environ).look() == ""
+    assert len(slack.slack) == 1
+
+
+def test_whoever_begins_while_a_check_is_off_counts_it_all_the_same(tmp_path: Path, slack: PagerServer) -> None:
+    equipment = equip(options_for(tmp_path), {})
+    seen(equipment, "failed", 3)
+    checks = equipment.settings.checks
+    off = {**checks, "one": checks["one"].model_copy(update={"enabled": False})}
+    at_night = replace(equipment, settings=equipment.settings.model_copy(update={"checks": off}))
+    assert RunAlerting(at_night, os.environ).look() == ""
+    assert len(slack.slack) == 1
 
 
 def test_what_a_channel_does_not_take_is_told_by_the_next_run(tmp_path: Path, slack: PagerServer) -> None:
