@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -227,6 +228,13 @@ def _begin(connection: sa.Connection) -> None:
     name = connection.dialect.name
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes and name == "sqlite" else _FIRST[name])
+
+
+def now_of(connection: sa.Connection) -> float:
+    """Seconds since the epoch by the clock of whoever keeps the database; of a file that is this machine."""
+    if connection.dialect.name != "postgresql":
+        return time.time()
+    return float(connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp()))).scalar_one())
 
 
 def _hint(error: Any) -> str:

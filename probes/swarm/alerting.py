@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -87,7 +86,7 @@ class Station:
 
     def forget(self) -> None:
         """Forget what the history has forgotten. Raises StoreError."""
-        self._store.ask(partial(self._evaluator.state.forget, time.time() - KEEP_S, FORGET_AT_ONCE))
+        self._store.ask(partial(self._evaluator.state.forget, KEEP_S, FORGET_AT_ONCE))
 
 
 class MasterAlerting:

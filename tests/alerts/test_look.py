@@ -192,8 +192,8 @@ def test_what_is_old_is_forgotten(place: str, channel: FileChannel) -> None:
     ours = evaluator(place, channel)
     seen(place, "failed")
     ours.looks.look()
-    ours.state.forget(time.time() - 60, 100)
+    ours.state.forget(60, 100)
     assert ours.state.untold().count == 1
-    ours.state.forget(time.time() + 60, 100)
+    ours.state.forget(-60, 100)
     with open_database(Path(place), "").transaction(writes=False) as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(NOTICES)).scalar() == 0
