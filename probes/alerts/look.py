@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -42,6 +43,12 @@ class Scope:
     break_s: float
 
     @property
+    def name(self) -> str:
+        """The same for whoever makes of the same history the same."""
+        said = repr((sorted(self.rules.items()), sorted(self.regions), sorted(self.checks)))
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+    @property
     def longest_s(self) -> float:
         """The longest of all windows."""
         return max(rule.window for rule in self.rules.values())
@@ -51,7 +58,7 @@ class Looks:
     """Looks of one process. What it has read it remembers from one to the next."""
 
     def __init__(self, state: AlertState, scope: Scope, quiet: Quiet = lambda _name, _checks, _at: False) -> None:
-        self._state, self._scope, self._quiet = state, scope, quiet
+        self._state, self._scope, self._quiet, self._name = state, scope, quiet, scope.name
         self._watching: Watching | None = None
         self._counts_from = self._read_from = self._looked_at = 0.0
         self._known: set[str] = set()
@@ -63,7 +70,12 @@ class Looks:
         watching, self._watching = self._watching, None  # after an error everything is read anew
         with self._state.looking() as look:
             before = self._book(look)
-            book = before.at(look.now, self._scope.break_s)
+            if before.is_others(self._name, look.now):
+                raise StoreError(
+                    "Somebody else looks at the history with other alert rules, checks or regions: these wait.",
+                    "Bring all masters up to date; a minute after the last look with other ones these count.",
+                )
+            book = replace(before.at(look.now, self._scope.break_s), rules=self._name)
             if watching is None or self._is_old(book, look.now):
                 watching = self._begin_anew(book, look.now)
             since = max(self._looked_at - LATE_S, look.now - self._scope.longest_s, book.counts_from)
