@@ -115,6 +115,12 @@ class AlertState:
         with self._database.transaction(writes=True) as connection:
             yield Look(connection, self._target, self._env)
 
+    def book(self) -> str:
+        """What the last look has written, empty before the first."""
+        mine = sa.select(BOOKS.c.book).where(BOOKS.c.target == self._target, BOOKS.c.env == self._env)
+        with self._database.transaction(writes=False) as connection:
+            return connection.execute(mine).scalar() or ""
+
     def lease(self, most: int) -> list[Due]:
         """At most so many notices that are due, to be sent at once, and told `sent` of."""
         lease = uuid.uuid4().hex

@@ -152,12 +152,21 @@ def alerting_of_master(regions: Mapping[str, Equipment]) -> MasterAlerting | Non
     rules = our_rules(options, settings)
     if off := why_off(rules, options.database_url, os.environ):
         log.warning("%s", off)
-    if off or not rules:
+    if off:
         return None
     made = make_evaluator(
         options, settings, rules, tuple(regions), target=equipment.target, break_s=BREAK_S, environ=os.environ
     )
-    return MasterAlerting(Station(made))
+    return MasterAlerting(Station(made)) if rules or _has_open(made) else None
+
+
+def _has_open(evaluator: Evaluator) -> bool:
+    """Whether rules that are no longer ours have left something open, whose end people are to hear of."""
+    try:
+        return evaluator.looks.has_open()
+    except StoreError as problem:
+        log.warning("Whether an alert of former rules is to be ended is not known. %s", problem)
+        return False
 
 
 class RunAlerting:
@@ -171,11 +180,14 @@ class RunAlerting:
 
     def look(self) -> str:
         """Within `RUN_LOOKS_S` and `RUN_TELLS_S`; what is wrong with that, or nothing."""
-        if not self._rules or self._off:
+        if self._off:
             return self._off
         try:
             with gevent.Timeout(RUN_LOOKS_S, TimeoutError):
-                station = Station(self._evaluator())
+                evaluator = self._evaluator()
+                if not self._rules and not _has_open(evaluator):
+                    return ""
+                station = Station(evaluator)
                 station.look()
             with gevent.Timeout(RUN_TELLS_S, TimeoutError):
                 untold = station.tell_all()

@@ -229,6 +229,18 @@ def test_a_master_looks_and_tells_and_says_what_is_wrong_with_a_channel(tmp_path
         alerting.close(10.0)
 
 
+def test_what_former_rules_have_left_open_is_ended(tmp_path: Path, slack: PagerServer) -> None:
+    equipment = equip(options_for(tmp_path), {})
+    seen(equipment, "failed", 3)
+    assert RunAlerting(equipment, os.environ).look() == ""
+    options_for(tmp_path, evaluator="datadog")
+    with time_machine.travel(time.time() + 61, tick=True):
+        for _ in range(2):
+            assert RunAlerting(equipment, os.environ).look() == ""
+    assert len(slack.slack) == 2
+    assert slack.slack[1]["text"].startswith("OVER")
+
+
 def test_where_no_rule_is_ours_nobody_looks(tmp_path: Path, slack: PagerServer) -> None:
     equipment = equip(options_for(tmp_path, evaluator="datadog"), {})
     assert alerting_of_master({"eu": equipment}) is None
