@@ -18,12 +18,17 @@ JUMP_S = 2.0
 """So far back a clock may go without having been put back: servers keep time by small steps."""
 
 
+OTHERS_S = 60.0
+"""For so long after a look nobody looks with other rules: while masters are brought up to date one after the other,
+those of old rules and of new ones would by turns end each other's incidents, and tell of them anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Book:
     """The states of the rules, the incidents under way, and the clock. Times are seconds since the epoch, the store's.
 
-    `watched_from` is since when there was no break; what is older than `counts_from` was measured before the clock was
-    put back, and counts for nothing.
+    `rules` stands for the rules of whoever looked last. `watched_from` is since when there was no break; what is older
+    than `counts_from` was measured before the clock was put back, and counts for nothing.
     """
 
     looked_at: float | None = None
@@ -31,6 +36,7 @@ class Book:
     counts_from: float = 0.0
     states: Mapping[str, RuleState] = field(default_factory=dict)
     incidents: tuple[Incident, ...] = ()
+    rules: str = ""
 
     @property
     def now(self) -> float:
@@ -42,7 +48,7 @@ class Book:
         if self.went_back(now):
             states = {name: after_a_jump(state, now) for name, state in self.states.items()}
             incidents = tuple(replace(each, told_at=min(each.told_at, now)) for each in self.incidents)
-            return Book(now, now, now, states, incidents)
+            return replace(self, looked_at=now, watched_from=now, counts_from=now, states=states, incidents=incidents)
         watched = self.looked_at is not None and now - self.looked_at <= break_s
         return replace(
             self, looked_at=max(now, self.looked_at or now), watched_from=self.watched_from if watched else now
@@ -51,6 +57,10 @@ class Book:
     def went_back(self, now: float) -> bool:
         """Whether the clock has been put back since the last look."""
         return self.looked_at is not None and now < self.looked_at - JUMP_S
+
+    def is_others(self, rules: str, now: float) -> bool:
+        """Whether somebody looks with other rules: has done so within `OTHERS_S`."""
+        return self.rules not in {"", rules} and 0 <= now - self.now < OTHERS_S
 
 
 def decide(
@@ -69,7 +79,7 @@ def decide(
         state = step(book.states.get(name, RuleState()), rules[name], finding, now, now - book.watched_from)
         states[name] = state
         if state.phase == "firing":
-            regions = state.held or tuple(region for region in finding.words if region not in finding.values)
+            regions = state.held or where.missed(region for region in finding.words if region not in finding.values)
             troubles[name] = watching.trouble(name, regions, now)
     if not troubles and not book.incidents:
         return replace(book, states=states), []

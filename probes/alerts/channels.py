@@ -11,6 +11,22 @@ from probes.delivery import keeps_a_secret
 from probes.errors import ConfigError
 
 
+class Ways:
+    """The channel of each address, made once, as a bot remembers its threads; and anew where its secret has changed."""
+
+    def __init__(self, channels: Channels, environ: Mapping[str, str]) -> None:
+        self._channels, self._environ = channels, environ
+        self._made: dict[str, tuple[str, Channel]] = {}
+
+    def __call__(self, address: str) -> Channel:
+        """The way to an address. Raises ConfigError."""
+        secret = self._channels.secret_for(address, self._environ)
+        made = self._made.get(address)
+        if made is None or made[0] != secret:
+            made = self._made[address] = secret, make_channel(address, self._channels, self._environ)
+        return made[1]
+
+
 def make_channels(addresses: Iterable[str], channels: Channels, environ: Mapping[str, str]) -> dict[str, Channel]:
     """The channel of each address. Raises ConfigError with all that cannot be reached."""
     made: dict[str, Channel] = {}

@@ -73,7 +73,7 @@ def make_evaluator(
 
     Raises ConfigError and StoreError. Nothing is asked of the store, or of a channel, before the first use.
     """
-    from probes.alerts.channels import make_channel
+    from probes.alerts.channels import Ways
     from probes.alerts.group import Where
     from probes.alerts.look import Looks, Scope
     from probes.store.alert_state import AlertState
@@ -82,14 +82,14 @@ def make_evaluator(
     folder = options.source.path.parent
     channels = load_channels(folder / CHANNELS)
     maintenance = load_maintenance(folder / MAINTENANCE).maintenance
-    counted = tuple(name for name in settings.regions if options.database_url or name in regions)
-    checks = tuple(name for name, check in settings.checks.items() if check.enabled)
-    scope = Scope(rules, counted, checks, Where(settings.env, target, run_url), break_s)
+    here = tuple(name for name in settings.regions if options.database_url or name in regions)
+    # All who look at one store must see the same in it: whatever their region and hour, all regions and checks count.
+    scope = Scope(rules, settings.regions, tuple(settings.checks), Where(settings.env, target, run_url, here), break_s)
     state = AlertState(open_database(options.state, options.database_url), target, settings.env)
     return Evaluator(
         state,
         Looks(state, scope, partial(_is_quiet, maintenance, settings.env)),
-        lambda address: make_channel(address, channels, environ),
+        Ways(channels, environ),
     )
 
 

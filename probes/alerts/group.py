@@ -5,7 +5,7 @@ It begins, gets worse, goes on, is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from probes.alerts.notice import Change, Notice, Severity, Trouble
@@ -18,11 +18,19 @@ Group = tuple[Severity, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What all notices of an environment have; `run_url` is that of the run which looks, if there is one."""
+    """What all notices of an environment have; `run_url` is that of the run which looks, if there is one.
+
+    `regions` are those that are expected to be heard of here: all, where it names none.
+    """
 
     env: str
     target: str
     run_url: str = ""
+    regions: tuple[str, ...] = ()
+
+    def missed(self, silent: Iterable[str]) -> tuple[str, ...]:
+        """Of regions that say nothing, those that are expected to."""
+        return tuple(region for region in silent if not self.regions or region in self.regions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,11 @@ class Firing:
     troubles: Mapping[str, Trouble]
     quiet: frozenset[str]
 
+    def since(self, names: tuple[str, ...], now: float) -> float:
+        """When the first of these began to fire, which is before now where it was quiet then."""
+        audible = [name for name in names if name not in self.quiet]
+        return min((self.states[name].fired_at[-1] for name in audible if self.states[name].fired_at), default=now)
+
     def of(self, group: Group) -> tuple[str, ...]:
         """Those of one group."""
         return tuple(name for name in self.troubles if group_of(self.rules[name]) == group)
@@ -89,7 +102,7 @@ def regroup(
         names = firing.of(group)
         incident = under_way.get(group)
         if incident is None and not set(names) <= firing.quiet:
-            incident = Incident(new_key(), *group, since=now)
+            incident = Incident(new_key(), *group, since=firing.since(names, now))
         if incident is None:
             continue
         updated, change, rules = _next(incident, names, firing, now)
@@ -105,10 +118,10 @@ def _next(
     incident: Incident, names: tuple[str, ...], firing: Firing, now: float
 ) -> tuple[Incident, Change | None, tuple[str, ...]]:
     """An incident as it is by now, what is to be told of it, and which rules are the cause."""
-    if not names:
-        return incident, "resolved", incident.firing
     joined = tuple(name for name in names if name not in incident.firing and name not in firing.quiet)
     known = tuple(name for name in incident.firing if name in names) + joined
+    if not known:  # what is quiet, and nobody was told of, keeps nothing open
+        return incident, "resolved", incident.firing
     troubles = {trouble.rule: trouble for trouble in incident.troubles}
     for name in known:
         troubles[name] = _remembering(firing.troubles[name], troubles.get(name))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -42,28 +43,43 @@ class Scope:
     break_s: float
 
     @property
+    def name(self) -> str:
+        """The same for whoever makes of the same history the same."""
+        said = repr((sorted(self.rules.items()), sorted(self.regions), sorted(self.checks)))
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+    @property
     def longest_s(self) -> float:
         """The longest of all windows."""
-        return max(rule.window for rule in self.rules.values())
+        return max((rule.window for rule in self.rules.values()), default=0.0)
 
 
 class Looks:
     """Looks of one process. What it has read it remembers from one to the next."""
 
     def __init__(self, state: AlertState, scope: Scope, quiet: Quiet = lambda _name, _checks, _at: False) -> None:
-        self._state, self._scope, self._quiet = state, scope, quiet
+        self._state, self._scope, self._quiet, self._name = state, scope, quiet, scope.name
         self._watching: Watching | None = None
         self._counts_from = self._read_from = self._looked_at = 0.0
         self._known: set[str] = set()
         self._ahead: set[str] = set()  # what once came from the future: nobody knows when that was
         self._verified: dict[str, bool] = {}
 
+    def has_open(self) -> bool:
+        """Whether people were told of something that they have not been told the end of. Raises StoreError."""
+        return bool(self._book(self._state.book()).incidents)
+
     def look(self) -> list[Told]:
         """Look once, and write what comes of it; what is returned is on its way. Raises StoreError."""
         watching, self._watching = self._watching, None  # after an error everything is read anew
         with self._state.looking() as look:
-            before = self._book(look)
-            book = before.at(look.now, self._scope.break_s)
+            before = self._book(look.book)
+            if before.is_others(self._name, look.now):
+                raise StoreError(
+                    "Somebody else looks at the history with other alert rules, checks or regions: these wait.",
+                    "Bring all masters up to date; a minute after the last look with other ones these count.",
+                )
+            book = replace(before.at(look.now, self._scope.break_s), rules=self._name)
             if watching is None or self._is_old(book, look.now):
                 watching = self._begin_anew(book, look.now)
             since = max(self._looked_at - LATE_S, look.now - self._scope.longest_s, book.counts_from)
@@ -74,9 +90,9 @@ class Looks:
         self._watching, self._looked_at = watching, look.now
         return told
 
-    def _book(self, look: Look) -> Book:
+    def _book(self, text: str) -> Book:
         try:
-            return _BOOK.validate_json(look.book) if look.book else Book()
+            return _BOOK.validate_json(text) if text else Book()
         except ValidationError:
             raise StoreError("What is kept of the alert rules is of another version.") from None
 

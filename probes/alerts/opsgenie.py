@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from probes.alerts.message import message, one_line
+from probes.alerts.message import message, names, one_line
 from probes.alerts.notice import Notice
 from probes.alerts.taking import not_taken, post
 from probes.config.channels import Channels, OpsgenieOptions
@@ -50,5 +50,5 @@ class Opsgenie:
             "entity": one_line(notice.target, LONGEST_ENTITY),
             "source": SOURCE,
             "tags": [notice.env, notice.severity],
-            "details": {"rules": ", ".join(trouble.rule for trouble in notice.troubles), "run": notice.run_url},
+            "details": {"rules": names([trouble.rule for trouble in notice.troubles]), "run": notice.run_url},
         }

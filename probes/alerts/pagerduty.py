@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from probes.alerts.message import guide_link, message, one_line, trace_link
-from probes.alerts.notice import Notice
-from probes.alerts.taking import not_taken, post
+from probes.alerts.message import guide_link, message, names, one_line, trace_link
+from probes.alerts.notice import Notice, NotTakenError
+from probes.alerts.taking import MENDED_S, not_taken, post
 from probes.config.channels import Channels, PagerDutyOptions
 
 LONGEST_KEY, LONGEST_SUMMARY, LONGEST_DETAIL = 255, 1024, 8000
@@ -27,6 +27,9 @@ class PagerDuty:
     def send(self, notice: Notice) -> None:
         """One event. Raises NotTakenError."""
         answer = post(f"{self._options.base}/v2/enqueue", self._event(notice))
+        if answer.status == 400 and b"routing key" in answer.body.lower():  # a key to be mended, and nothing of ours
+            why = f"HTTP 400: it does not know its routing key: is {self._options.key} right?"
+            raise NotTakenError(why, after_s=MENDED_S)
         if answer.status != 202:
             raise not_taken(answer, str(self._options.key))
 
@@ -43,7 +46,7 @@ class PagerDuty:
                 "summary": one_line(said.subject, LONGEST_SUMMARY),
                 "source": one_line(notice.target) or "smokeprobe",
                 "severity": notice.severity,
-                "component": ", ".join(dict.fromkeys(trouble.rule for trouble in notice.troubles)) or "smokeprobe",
+                "component": names(list(dict.fromkeys(trouble.rule for trouble in notice.troubles))) or "smokeprobe",
                 "group": notice.env,
                 "custom_details": {"message": said.text[:LONGEST_DETAIL]},
             },

@@ -32,6 +32,9 @@ from probes.errors import ConfigError
 from probes.model import Outcome
 from probes.store.record import NO_DATA, Record
 
+LARGEST = 1e15
+"""Of a number there, on either side of nothing: what is larger no clock shows and no check measures."""
+
 _KEYS = frozenset({"t", "region", "check", "outcome", "metrics", "reason", "id", "confirms"})
 _OUTCOMES = frozenset({NO_DATA, *map(str, Outcome)})
 MOST_MISTAKES = 20
@@ -90,11 +93,17 @@ def read_series(lines: Iterable[str], name: str) -> Iterator[Seen]:
         raise ConfigError(f"{name} is no series:", tuple(problems))
 
 
-def _read(line: str) -> Seen:
+def _json(line: str) -> Any:
     try:
-        raw: Any = json.loads(line)
+        return json.loads(line)
     except json.JSONDecodeError as problem:
         raise ValueError(f"is no JSON: {problem.msg}") from None
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
+
+
+def _read(line: str) -> Seen:
+    raw = _json(line)
     if not isinstance(raw, dict) or not _is_number(raw.get("t")):
         raise ValueError('is no line of a series: {"t": seconds, "region", "check", "outcome", "metrics": {...}}')
     at = float(raw["t"])
@@ -136,7 +145,7 @@ def _values(metric: str, raw: Any) -> tuple[float, ...]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
 
 
 def as_line(told: Told) -> str:

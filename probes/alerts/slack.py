@@ -48,9 +48,7 @@ class Bot:
         thread = self._threads.get(notice.key)
         if thread:
             body["thread_ts"] = thread
-            body["reply_broadcast"] = (
-                notice.change == "resolved"
-            )  # who reads the channel only is to see that it is over
+            body["reply_broadcast"] = notice.change in {"worse", "resolved"}  # also for who reads the channel only
         answer = post(f"{self._url}/chat.postMessage", body, {"Authorization": f"Bearer {self._token}"})
         sent = self._taken(answer, notice.key)
         self._threads.setdefault(notice.key, sent)
@@ -101,11 +99,16 @@ def _refused(error: str, answer: Answer) -> NotTakenError:
 def _body(notice: Notice, channels: Channels) -> dict[str, Any]:
     said = message(notice, channels)
     header = {"type": "header", "text": {"type": "plain_text", "text": said.subject[:LONGEST_HEADER], "emoji": False}}
-    return {"text": said.subject, "blocks": [header, *_sections(said)][:MOST_BLOCKS]}
+    return {"text": _escaped(said.subject), "blocks": [header, *_sections(said)][:MOST_BLOCKS]}
 
 
 def _sections(said: Message) -> list[dict[str, Any]]:
-    return [{"type": "section", "text": {"type": "mrkdwn", "text": _section(part)}} for part in said.parts]
+    return [{"type": "section", "text": _text(part)} for part in said.parts]
+
+
+def _text(part: Part) -> dict[str, Any]:
+    """Verbatim: of plain text Slack would make links to whatever looks like a URL, a channel or somebody's name."""
+    return {"type": "mrkdwn", "text": _section(part), "verbatim": True}
 
 
 def _section(part: Part) -> str:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from probes.store.alert_tables import BOOKS, NOTICES
-from probes.store.database import Database
+from probes.store.database import Database, now_of
 from probes.store.record import NO_DATA, Record
 from probes.store.tables import HISTORY
 
@@ -71,7 +70,7 @@ class Look:
         connection.execute(insert(BOOKS).values(target=target, env=env, book="").on_conflict_do_nothing())
         mine = sa.select(BOOKS.c.book).where(BOOKS.c.target == target, BOOKS.c.env == env)
         self.book: str = connection.execute(mine.with_for_update()).scalar_one()
-        self.now = _now(connection)  # once nobody else looks any more
+        self.now = now_of(connection)  # once nobody else looks any more
 
     def records(self, since: float) -> list[Record]:
         """What became of each occasion since a time, oldest first; also what is later than now."""
@@ -116,11 +115,17 @@ class AlertState:
         with self._database.transaction(writes=True) as connection:
             yield Look(connection, self._target, self._env)
 
+    def book(self) -> str:
+        """What the last look has written, empty before the first."""
+        mine = sa.select(BOOKS.c.book).where(BOOKS.c.target == self._target, BOOKS.c.env == self._env)
+        with self._database.transaction(writes=False) as connection:
+            return connection.execute(mine).scalar() or ""
+
     def lease(self, most: int) -> list[Due]:
         """At most so many notices that are due, to be sent at once, and told `sent` of."""
         lease = uuid.uuid4().hex
         with self._database.transaction(writes=True) as connection:
-            now = _now(connection)
+            now = now_of(connection)
             wanted = self._due(now).order_by(NOTICES.c.at, NOTICES.c.number).limit(most)
             found = [
                 Due(row.key, row.number, row.address, row.notice, row.tries, lease)
@@ -133,7 +138,7 @@ class AlertState:
     def sent(self, results: Sequence[Sent]) -> None:
         """Note what became of notices. Of one whose lease is over nothing is noted: somebody else sends it."""
         with self._database.transaction(writes=True) as connection:
-            now = _now(connection)
+            now = now_of(connection)
             for result in results:
                 values: dict[str, Any] = {
                     "outcome": "refused" if result.problem else "taken",
@@ -157,11 +162,11 @@ class AlertState:
             problems = connection.execute(waiting.order_by(NOTICES.c.at)).scalars().all()
         return Untold(len(problems), next(filter(None, problems), ""))
 
-    def forget(self, before: float, most: int) -> None:
-        """Remove at most so many notices of before a time, of whatever target."""
+    def forget(self, keep_s: float, most: int) -> None:
+        """Remove at most so many notices that are older than so many seconds, of whatever target."""
         keys = [NOTICES.c.key, NOTICES.c.number, NOTICES.c.address]
-        old = sa.select(*keys).where(NOTICES.c.at < before).limit(most)
         with self._database.transaction(writes=True) as connection:
+            old = sa.select(*keys).where(NOTICES.c.at < now_of(connection) - keep_s).limit(most)
             connection.execute(sa.delete(NOTICES).where(sa.tuple_(*keys).in_(old)))
 
     @property
@@ -195,10 +200,3 @@ def _of(due: Due) -> sa.Update:
     return sa.update(NOTICES).where(
         NOTICES.c.key == due.key, NOTICES.c.number == due.number, NOTICES.c.address == due.address
     )
-
-
-def _now(connection: sa.Connection) -> float:
-    """Seconds since the epoch by the clock of whoever keeps the database; of a file that is this machine."""
-    if connection.dialect.name != "postgresql":
-        return time.time()
-    return float(connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp()))).scalar_one())

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from probes.store.database import Database, RefusedError, open_database
+from probes.store.database import Database, RefusedError, now_of, open_database
 from probes.store.record import NO_DATA, Record, Run
 from probes.store.sums import add_up, hour_of
 from probes.store.tables import HISTORY, HOURS, RUNS, SEEN_VERSIONS, TIMES
@@ -75,9 +75,14 @@ class Store:
                 found += [Record(*row) for row in reversed([*rows, *older])]
         return found
 
-    def forget(self, before: float, most: int) -> int:
-        """Remove at most so many rows of each kind of before a time, of whatever target; returns how many records."""
+    def forget(self, keep_s: float, most: int) -> int:
+        """Remove at most so many rows of each kind that are older than so many seconds, of whatever target.
+
+        By the database's clock: a machine whose own is far ahead would take from all others what they share. Returns
+        how many records.
+        """
         with self._database.transaction(writes=True) as connection:
+            before = now_of(connection) - keep_s
             for table in (RUNS, HOURS, TIMES, SEEN_VERSIONS):
                 old = table.c.at < before if table is RUNS else table.c.hour < hour_of(before)
                 _remove(connection, table, old, most)

@@ -6,9 +6,9 @@ channel that hangs keeps no other one waiting. What is not told now is told late
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from gevent.threadpool import ThreadPool
 
 from probes.alerts.arithmetic import LOOK_S
 from probes.alerts.evaluator import BREAK_S, make_evaluator, our_rules, own_regions, why_off
-from probes.errors import SmokeprobeError
+from probes.errors import SmokeprobeError, StoreError
 from probes.safety.permits import boot_clock
 from probes.store.record import KEEP_S
 from probes.swarm.equipment import Equipment
@@ -27,7 +27,7 @@ from probes.swarm.store_thread import StoreThread
 
 if TYPE_CHECKING:
     from probes.alerts.evaluator import Evaluator
-    from probes.store.alert_state import Untold
+    from probes.store.alert_state import Sent, Untold
 
 AT_ONCE = 8
 """So many notices are sent at the same time."""
@@ -35,8 +35,9 @@ AT_ONCE = 8
 TELL_EVERY_S = 1.0
 FORGET_EVERY_S, FORGET_AT_ONCE = 3600.0, 1000
 
-RUN_TAKES_S = 2.0
-"""What looking and telling may add to the end of a run."""
+RUN_LOOKS_S, RUN_TELLS_S = 2.0, 10.0
+"""What looking may add to the end of a run, and telling where there is something to tell: so long a channel has, and of
+what it takes later nobody would know that it was taken."""
 
 log = logging.getLogger(__name__)
 
@@ -47,24 +48,45 @@ class Station:
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
         self._store, self._senders = StoreThread(), ThreadPool(AT_ONCE)
+        self._unnoted: list[Sent] = []
 
     def look(self) -> bool:
         """Look once; whether there is something to tell. Raises StoreError."""
         return bool(self._store.ask(self._evaluator.looks.look))
 
     def tell(self) -> Untold:
-        """Try everything that is due once; what waits after that. Raises StoreError."""
+        """Try some of what is due once; what waits after that. Raises StoreError."""
+        self._turn()
+        return self._store.ask(self._evaluator.state.untold)
+
+    def tell_all(self) -> Untold:
+        """Try all of what is due once; what waits after that. Raises StoreError."""
+        while self._turn():
+            pass
+        return self._store.ask(self._evaluator.state.untold)
+
+    def _turn(self) -> bool:
+        """Whether anything was due."""
         from probes.alerts.tell import send
 
-        state, channel_of = self._evaluator.state, self._evaluator.channel_of
-        due = self._store.ask(partial(state.lease, AT_ONCE))
-        for sent in self._senders.imap_unordered(partial(send, channel_of=channel_of), due):
-            self._store.ask(partial(state.sent, [sent]))  # at once: what is not noted is sent again
-        return self._store.ask(state.untold)
+        self._note()
+        due = self._store.ask(partial(self._evaluator.state.lease, AT_ONCE))
+        for sent in self._senders.imap_unordered(partial(send, channel_of=self._evaluator.channel_of), due):
+            self._unnoted.append(sent)
+            with contextlib.suppress(StoreError):  # said by the next try, when what all others have taken is known too
+                self._note()
+        self._note()
+        return bool(due)
+
+    def _note(self) -> None:
+        """Note what became of notices, at once: what is not noted is sent again, so it is kept until it could be."""
+        if self._unnoted:
+            self._store.ask(partial(self._evaluator.state.sent, list(self._unnoted)))
+            self._unnoted.clear()
 
     def forget(self) -> None:
         """Forget what the history has forgotten. Raises StoreError."""
-        self._store.ask(partial(self._evaluator.state.forget, time.time() - KEEP_S, FORGET_AT_ONCE))
+        self._store.ask(partial(self._evaluator.state.forget, KEEP_S, FORGET_AT_ONCE))
 
 
 class MasterAlerting:
@@ -130,12 +152,21 @@ def alerting_of_master(regions: Mapping[str, Equipment]) -> MasterAlerting | Non
     rules = our_rules(options, settings)
     if off := why_off(rules, options.database_url, os.environ):
         log.warning("%s", off)
-    if off or not rules:
+    if off:
         return None
     made = make_evaluator(
         options, settings, rules, tuple(regions), target=equipment.target, break_s=BREAK_S, environ=os.environ
     )
-    return MasterAlerting(Station(made))
+    return MasterAlerting(Station(made)) if rules or _has_open(made) else None
+
+
+def _has_open(evaluator: Evaluator) -> bool:
+    """Whether rules that are no longer ours have left something open, whose end people are to hear of."""
+    try:
+        return evaluator.looks.has_open()
+    except StoreError as problem:
+        log.warning("Whether an alert of former rules is to be ended is not known. %s", problem)
+        return False
 
 
 class RunAlerting:
@@ -148,16 +179,20 @@ class RunAlerting:
         self._off = why_off(self._rules, equipment.options.database_url, environ)
 
     def look(self) -> str:
-        """Within `RUN_TAKES_S`; what is wrong with that, or nothing."""
-        if not self._rules or self._off:
+        """Within `RUN_LOOKS_S` and `RUN_TELLS_S`; what is wrong with that, or nothing."""
+        if self._off:
             return self._off
         try:
-            with gevent.Timeout(RUN_TAKES_S, TimeoutError):
-                station = Station(self._evaluator())
+            with gevent.Timeout(RUN_LOOKS_S, TimeoutError):
+                evaluator = self._evaluator()
+                if not self._rules and not _has_open(evaluator):
+                    return ""
+                station = Station(evaluator)
                 station.look()
-                untold = station.tell()
+            with gevent.Timeout(RUN_TELLS_S, TimeoutError):
+                untold = station.tell_all()
         except TimeoutError:
-            return f"Alerts took more than {RUN_TAKES_S:.0f} s: what is not told yet is told by the next run."
+            return "Alerts took too long: what is not told yet is told by the next run."
         except SmokeprobeError as problem:
             return f"Alert rules could not be evaluated. {problem}"
         return f"Notices that wait for the next run: {untold.count}, as {untold.problem}." if untold.problem else ""

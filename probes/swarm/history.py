@@ -149,7 +149,7 @@ class History:
     def _forget(self) -> None:
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY_S
-            self._thread.ask(partial(self._store.forget, time.time() - KEEP_S, FORGET_AT_ONCE))
+            self._thread.ask(partial(self._store.forget, KEEP_S, FORGET_AT_ONCE))
 
     def _say(self, problem: str) -> None:
         if problem and not self._problem:

@@ -108,6 +108,6 @@ class RunHistory:
 def _store(store: Store, run: Run, records: list[Record]) -> None:
     try:
         store.add_run(run, records)
-        store.forget(run.at - KEEP_S, FORGET_AT_ONCE)
+        store.forget(KEEP_S, FORGET_AT_ONCE)
     finally:
         store.close()

@@ -18,7 +18,7 @@ GENIE_KEY = "eb243592-faa2-4ba2-a551q-1afdf565c889"
 class PagerServer(Loopback):
     """All of them on one port, each under its own paths; `mode` is how to answer, instead of heeding what came.
 
-    A mode is a status, or one of hang, drip, drip head, cut, garbage, moved, and for Slack an error's name.
+    A mode is a status, or one of hang, slow, drip, drip head, cut, garbage, moved, and for Slack an error's name.
     """
 
     def __init__(self) -> None:
@@ -50,6 +50,9 @@ class _Handler(LoopbackHandler):
         self.server.requests += 1
         if mode == "hang":
             self.server.closing.wait(30)
+        elif mode == "slow":
+            self.server.closing.wait(3)
+            self._heed(json.loads(body))
         elif mode == "drip":
             self.drip(200)
         elif mode == "drip head":
@@ -130,7 +133,9 @@ class _Handler(LoopbackHandler):
         expect = self.server.expect
         known = {"routing_key", "event_action", "dedup_key", "payload", "links", "images", "client", "client_url"}
         right = expect(f"unknown keys {set(said) - known}", set(said) <= known)
-        right &= expect("routing_key", said.get("routing_key") == ROUTING_KEY)
+        if said.get("routing_key") != ROUTING_KEY:
+            self._say(400, {"status": "invalid event", "errors": ["Invalid routing key"]})
+            return
         right &= expect("event_action", said.get("event_action") in {"trigger", "acknowledge", "resolve"})
         right &= expect("dedup_key", 1 <= len(said.get("dedup_key", "")) <= 255)
         if said.get("event_action") == "trigger":

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 import time_machine
 
 from probes.alerts.notice import NotTakenError
+from probes.errors import StoreError
 from probes.store.alert_state import LEASE_S
 from probes.store.alert_tables import NOTICES
 from probes.store.database import open_database
@@ -188,12 +189,32 @@ def test_what_is_late_is_heard_too(place: str, channel: FileChannel, file: Path)
     assert changes(file) == ["firing"]
 
 
+def test_masters_of_old_and_new_rules_do_not_end_each_other_s_incidents(
+    place: str, channel: FileChannel, file: Path
+) -> None:
+    """As while a fleet is brought up to date; the new rules count a minute after the last look with the old ones."""
+    old, new = evaluator(place, channel), evaluator(place, channel, {**DOWN, "severity": "warning"})
+    seen(place, "failed")
+    for _ in range(3):
+        old.looks.look()
+        with pytest.raises(StoreError, match="with other alert rules"):
+            new.looks.look()
+        tell(new)
+    assert changes(file) == ["firing"]
+    with time_machine.travel(time.time() + 61):
+        new.looks.look()
+        with pytest.raises(StoreError, match="with other alert rules"):
+            old.looks.look()
+        tell(new)
+    assert sorted(changes(file)) == ["firing", "firing", "resolved"]
+
+
 def test_what_is_old_is_forgotten(place: str, channel: FileChannel) -> None:
     ours = evaluator(place, channel)
     seen(place, "failed")
     ours.looks.look()
-    ours.state.forget(time.time() - 60, 100)
+    ours.state.forget(60, 100)
     assert ours.state.untold().count == 1
-    ours.state.forget(time.time() + 60, 100)
+    ours.state.forget(-60, 100)
     with open_database(Path(place), "").transaction(writes=False) as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(NOTICES)).scalar() == 0

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from probes.alerts.channels import make_channel
+from probes.alerts.channels import Ways, make_channel
 from probes.alerts.notice import Channel, NotTakenError
 from tests.alerts.mail_server import mail_server
 from tests.alerts.notices import FIRING, REMINDER, RESOLVED, SUCCESS, channels
@@ -61,18 +61,39 @@ def test_a_bot_answers_in_the_thread_of_an_incident_and_shows_its_end_to_all(
     tmp_path: Path, server: PagerServer
 ) -> None:
     bot = channel(tmp_path, server, "slack:#alerts")
-    for notice in (FIRING, REMINDER, replace(FIRING, key="another"), RESOLVED):
+    worse = replace(REMINDER, change="worse")
+    for notice in (FIRING, REMINDER, replace(FIRING, key="another"), worse, RESOLVED):
         bot.send(notice)
     assert server.complaints == []
-    first, reminder, other, over = server.slack
+    first, reminder, other, worse_said, over = server.slack
     assert first["channel"] == "#alerts"
     assert first["text"] == "CRITICAL success 0.42: api, health - production"
     assert "thread_ts" not in first
     assert "thread_ts" not in other
     assert (reminder["thread_ts"], reminder["reply_broadcast"]) == (server.given[0], False)
+    assert (worse_said["thread_ts"], worse_said["reply_broadcast"]) == (server.given[0], True)
     assert (over["thread_ts"], over["reply_broadcast"]) == (server.given[0], True)
     sections = [block["text"]["text"] for block in first["blocks"]]
     assert "What to do: <https://docs.example.com/guide.md#success|response guide>" in sections[2]
+
+
+def test_a_master_goes_on_in_a_thread_and_takes_a_new_token(tmp_path: Path, server: PagerServer) -> None:
+    environment = {**environ(server)}
+    way_to = Ways(channels(tmp_path, **ways(server)), environment)
+    for notice in (FIRING, REMINDER):
+        way_to("slack:#alerts").send(notice)
+    assert [said.get("thread_ts") for said in server.slack] == [None, server.given[0]]
+    environment["SLACK"] = "xoxb-0"
+    with pytest.raises(NotTakenError, match="Slack says invalid_auth"):
+        way_to("slack:#alerts").send(REMINDER)
+
+
+def test_a_pager_that_does_not_know_its_key_is_tried_again_when_people_may_have_mended_it(
+    tmp_path: Path, server: PagerServer
+) -> None:
+    found = refused(channel(tmp_path, server, "pagerduty:primary", DUTY="another"))
+    assert (found.for_good, found.after_s) == (False, 60.0)
+    assert "is the environment variable DUTY right?" in str(found)
 
 
 def test_a_thread_that_is_gone_is_begun_anew(tmp_path: Path, server: PagerServer) -> None:
@@ -91,6 +112,8 @@ def test_nobody_is_mentioned_by_what_a_target_says(tmp_path: Path, server: Pager
     said = str(server.slack[0]["blocks"])
     assert "&lt;!channel&gt; &amp; &lt;https://evil.example|x&gt;" in said
     assert "<!channel>" not in said
+    # nor by what Slack would make of plain text: @here, #general, or a URL
+    assert all(block["text"]["verbatim"] for block in server.slack[0]["blocks"][1:])
 
 
 def test_what_is_too_much_for_slack_is_left_out(tmp_path: Path, server: PagerServer) -> None:
@@ -188,7 +211,7 @@ def test_an_error_that_is_a_text_is_not_repeated(tmp_path: Path, server: PagerSe
     [
         ("slack:#alerts", "SLACK", "Slack says invalid_auth"),
         ("opsgenie:ops", "GENIE", "HTTP 401: it does not know us: is the environment variable GENIE right?"),
-        ("pagerduty:primary", "DUTY", "HTTP 400: it cannot read what was sent"),
+        ("pagerduty:primary", "DUTY", "HTTP 400: it does not know its routing key"),
     ],
 )
 def test_a_wrong_key(tmp_path: Path, server: PagerServer, address: str, variable: str, why: str) -> None:

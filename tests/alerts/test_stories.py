@@ -152,6 +152,23 @@ def test_it_is_quiet_while_it_is_mute_and_told_after_that_if_it_goes_on(tmp_path
     assert story(tmp_path, everywhere(".....xxxx" + "." * 8), one=ends) == ["300 firing one", "780 resolved one"]
 
 
+def test_who_is_told_after_a_quiet_time_hears_since_when_it_is(tmp_path: Path) -> None:
+    mute = rules(tmp_path, one={"mute": ["00:00-00:10"]}).rules
+    (told,) = replay(mute, REGIONS, CHECKS, seen(everywhere(".....xxxxxxx")), "here")
+    assert (told.notice.at, told.notice.since) == (600, 300)
+
+
+def test_what_is_mute_keeps_nothing_open(tmp_path: Path) -> None:
+    """The shop is known to be down and mute; an outage of the front page is over all the same."""
+    series = sorted(everywhere(".....xxx" + "." * 12) + everywhere("x" * 20, check="shop"), key=at)
+    front, shop = {"checks": ["front"]}, {"checks": ["shop"], "mute": ["00:00-00:18"]}
+    assert story(tmp_path, series, front=front, shop=shop) == [
+        "300 firing front",
+        "720 resolved front",
+        "1080 firing shop",
+    ]
+
+
 def test_a_clock_that_is_put_back_neither_fires_nor_ends_anything(tmp_path: Path) -> None:
     """By three hours, in the middle of an outage and when all is well: nothing until there are samples again."""
     hours = 180

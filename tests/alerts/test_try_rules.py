@@ -65,6 +65,9 @@ def test_every_mistake_of_a_series_at_once(tmp_path: Path) -> None:
         json.dumps({**line, "metrics": {"smoke_test.sucess": 1}}),
         json.dumps({**line, "metrics": {"smoke_test.success": "1"}}),
         json.dumps({**line, "metrics": {"smoke_test.success": []}}),
+        json.dumps({**line, "metrics": {"smoke_test.success": 10**400}}),
+        json.dumps({**line, "t": 10**400}),
+        "[" * 100_000,
     ]
     result = play(tmp_path, "\n".join([json.dumps(line), "", *wrong]))
     assert result.exit_code == 2
@@ -83,6 +86,9 @@ def test_every_mistake_of_a_series_at_once(tmp_path: Path) -> None:
         ":12: 'smoke_test.sucess' is no metric of ours; did you mean smoke_test.success?",
         ":13: smoke_test.success must be a number, or a list of some",
         ":14: smoke_test.success must be a number, or a list of some",
+        ":15: smoke_test.success must be a number, or a list of some",
+        f":16: {shape}",
+        ":17: is nested too deep",
     ]
 
 

@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import time_machine
 
 from probes.errors import StoreError
 from probes.safety.ledger import Ledger
 from probes.safety.ledger_postgres import LedgerDatabase
-from probes.store.record import NO_DATA
+from probes.store.record import KEEP_S, NO_DATA
 from probes.store.store import Store, open_store
 from probes.store.tables import VERSION
 from tests.postgres import PASSWORD, PostgresServer
@@ -52,8 +53,13 @@ class TestServer:
         bad = replace(record(), at=None)  # type: ignore[arg-type]  # what a mistake of ours may come to
         assert store.add([replace(record("failed"), reason=HOSTILE), bad]) == [bad]
         assert store.last("eu", ["api"], 1)[0].reason.startswith("</script>")
-        assert store.forget(kept[2].at, 1) == 1
-        assert store.forget(kept[2].at, 9) == 1
+        assert store.forget(time.time() - kept[2].at + 0.5, 1) == 1
+        assert store.forget(time.time() - kept[2].at + 0.5, 9) == 1
+
+    def test_forgets_by_its_own_clock(self, store: Store) -> None:
+        store.add([record()])
+        with time_machine.travel(time.time() + 365 * 86400):
+            assert store.forget(KEEP_S, 9) == 0
 
     def test_of_two_masters_that_write_the_same_at_once_counts_it_once(self, postgres: PostgresServer) -> None:
         """They make the tables at once, too."""

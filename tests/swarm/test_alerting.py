@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +19,18 @@ import pytest
 import time_machine
 
 from probes.alerts.evaluator import why_off
-from probes.errors import ConfigError
+from probes.alerts.notice import Notice
+from probes.errors import ConfigError, StoreError
 from probes.options import RunOptions
 from probes.store.database import open_database
 from probes.store.record import Record
 from probes.store.store import Store
-from probes.swarm import alerting
-from probes.swarm.alerting import RunAlerting, alerting_of_master
+from probes.swarm.alerting import RunAlerting, Station, alerting_of_master
 from probes.swarm.equipment import Equipment, equip
 from tests.alerts.pager_servers import WEBHOOK, PagerServer, pager_server
 from tests.alerts.sample import RULE, rules
+from tests.alerts.told import FileChannel, changes, evaluator
+from tests.alerts.told import seen as seen_there
 from tests.clients.raw_server import OK, RawServer, Talk, always
 
 DOWN = {
@@ -90,6 +95,25 @@ def test_runs_tell_of_one_outage_once_and_once_that_it_is_over(tmp_path: Path, s
     assert (len(slack.slack), slack.complaints) == (2, [])
 
 
+def test_a_run_that_claims_no_region_leaves_an_outage_as_it_is(tmp_path: Path, slack: PagerServer) -> None:
+    equipment = equip(options_for(tmp_path), {})
+    seen(equipment, "failed", 3)
+    by_hand = replace(equipment, options=replace(equipment.options, region="local"))
+    for each in (equipment, by_hand, equipment):
+        assert RunAlerting(each, os.environ).look() == ""
+    assert len(slack.slack) == 1
+
+
+def test_whoever_begins_while_a_check_is_off_counts_it_all_the_same(tmp_path: Path, slack: PagerServer) -> None:
+    equipment = equip(options_for(tmp_path), {})
+    seen(equipment, "failed", 3)
+    checks = equipment.settings.checks
+    off = {**checks, "one": checks["one"].model_copy(update={"enabled": False})}
+    at_night = replace(equipment, settings=equipment.settings.model_copy(update={"checks": off}))
+    assert RunAlerting(at_night, os.environ).look() == ""
+    assert len(slack.slack) == 1
+
+
 def test_what_a_channel_does_not_take_is_told_by_the_next_run(tmp_path: Path, slack: PagerServer) -> None:
     equipment = equip(options_for(tmp_path), {})
     seen(equipment, "failed", 3)
@@ -102,20 +126,62 @@ def test_what_a_channel_does_not_take_is_told_by_the_next_run(tmp_path: Path, sl
     assert len(slack.slack) == 1
 
 
-def test_a_channel_that_hangs_keeps_no_run_for_long(
-    tmp_path: Path, slack: PagerServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(alerting, "RUN_TAKES_S", 5.0)  # enough for a busy machine to get as far as the channel
+def test_a_channel_that_hangs_keeps_no_run_for_long(tmp_path: Path, slack: PagerServer) -> None:
     equipment = equip(options_for(tmp_path), {})
     seen(equipment, "failed", 3)
     slack.mode = "hang"
     said = RunAlerting(equipment, os.environ).look()
-    assert said == "Alerts took more than 5 s: what is not told yet is told by the next run."
+    assert said == "Notices that wait for the next run: 1, as it does not answer in time."
     assert slack.requests == 1
     slack.mode = "up"
-    with time_machine.travel(time.time() + 31, tick=True):  # its lease is over
+    with time_machine.travel(time.time() + 6, tick=True):
         assert RunAlerting(equipment, os.environ).look() == ""
     assert len(slack.slack) == 1
+
+
+def test_what_a_slow_channel_has_taken_is_not_told_again_by_the_next_run(tmp_path: Path, slack: PagerServer) -> None:
+    equipment = equip(options_for(tmp_path), {})
+    seen(equipment, "failed", 3)
+    slack.mode = "slow"
+    assert RunAlerting(equipment, os.environ).look() == ""
+    with time_machine.travel(time.time() + 31, tick=True):
+        assert RunAlerting(equipment, os.environ).look() == ""
+    assert len(slack.slack) == 1
+
+
+def test_a_run_tells_everybody_however_many(tmp_path: Path, slack: PagerServer) -> None:
+    equipment = equip(options_for(tmp_path), {})
+    many = {f"down-{n}": {**DOWN, "severity": severity} for n, severity in enumerate(["critical", "warning", "info"])}
+    hooks = [f"hooked-{n}" for n in range(4)]
+    (tmp_path / "channels.yaml").write_text(
+        json.dumps({"slack": {"webhooks": {hook: {"env": "HOOK"} for hook in hooks}}})
+    )
+    rules(tmp_path, **{name: {**rule, "notify": [f"slack:#{hook}" for hook in hooks]} for name, rule in many.items()})
+    seen(equipment, "failed", 3)
+    assert RunAlerting(equipment, os.environ).look() == ""
+    assert len(slack.slack) == 12
+
+
+def test_what_was_taken_while_the_store_is_locked_is_noted_once_it_is_not(tmp_path: Path) -> None:
+    place = str(tmp_path)
+    lock = sqlite3.connect(tmp_path / "history.sqlite3", isolation_level=None, check_same_thread=False)
+    channel = FileChannel("oncall@example.com", tmp_path / "told")
+
+    class Locking(FileChannel):
+        def send(self, notice: Notice) -> None:
+            lock.execute("BEGIN IMMEDIATE")
+            channel.send(notice)
+
+    station = Station(evaluator(place, Locking("oncall@example.com", tmp_path / "told")))
+    seen_there(place, "failed")
+    station.look()
+    with contextlib.closing(lock):
+        with pytest.raises(StoreError, match="locked"):
+            station.tell()
+        lock.execute("ROLLBACK")
+    with time_machine.travel(time.time() + 31, tick=True):
+        assert station.tell().count == 0
+    assert changes(tmp_path / "told") == ["firing"]
 
 
 @pytest.mark.parametrize(
@@ -162,6 +228,18 @@ def test_a_master_looks_and_tells_and_says_what_is_wrong_with_a_channel(tmp_path
         assert len(slack.slack) == 1
     finally:
         alerting.close(10.0)
+
+
+def test_what_former_rules_have_left_open_is_ended(tmp_path: Path, slack: PagerServer) -> None:
+    equipment = equip(options_for(tmp_path), {})
+    seen(equipment, "failed", 3)
+    assert RunAlerting(equipment, os.environ).look() == ""
+    options_for(tmp_path, evaluator="datadog")
+    with time_machine.travel(time.time() + 61, tick=True):
+        for _ in range(2):
+            assert RunAlerting(equipment, os.environ).look() == ""
+    assert len(slack.slack) == 2
+    assert slack.slack[1]["text"].startswith("OVER")
 
 
 def test_where_no_rule_is_ours_nobody_looks(tmp_path: Path, slack: PagerServer) -> None:
