@@ -21,7 +21,7 @@ VERSIONS = Table("history_version", TABLES, Column("version", Integer, nullable=
 """One row. Every program looks here before it does anything, those before the first migration too."""
 
 REVISIONS = Table("history_revision", MetaData(schema=SCHEMA), Column("version_num", String(32), primary_key=True))
-"""Alembic's own note of where it is, which it keeps by itself. It changes with `history_version`, in one transaction."""
+"""Alembic's own note of where it is, which it keeps by itself. It changes with `history_version`, at once."""
 
 RUNS = Table(
     "runs",

@@ -18,7 +18,7 @@ from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
 from probes.alerts.arithmetic import LOOK_S
-from probes.alerts.evaluator import BREAK_S, make_evaluator, our_rules, own_regions, why_off
+from probes.alerts.evaluator import BREAK_S, ever_looked, make_evaluator, our_rules, own_regions, why_off
 from probes.errors import SmokeprobeError, StoreError
 from probes.safety.permits import boot_clock
 from probes.store.record import KEEP_S
@@ -184,6 +184,9 @@ class RunAlerting:
             return self._off
         try:
             with gevent.Timeout(RUN_LOOKS_S, TimeoutError):
+                equipment = self._equipment
+                if not self._rules and not ever_looked(equipment.options, equipment.target, equipment.settings.env):
+                    return ""
                 evaluator = self._evaluator()
                 if not self._rules and not _has_open(evaluator):
                     return ""

@@ -211,7 +211,11 @@ def test_an_error_that_is_a_text_is_not_repeated(tmp_path: Path, server: PagerSe
     [
         ("slack:#alerts", "SLACK", "Slack says invalid_auth"),
         ("opsgenie:ops", "GENIE", "HTTP 401: it does not know us: is the environment variable GENIE right?"),
-        ("pagerduty:primary", "DUTY", "HTTP 400: it does not know its routing key"),
+        (
+            "pagerduty:primary",
+            "DUTY",
+            "HTTP 400: it does not know its routing key: is the environment variable DUTY right?",
+        ),
     ],
 )
 def test_a_wrong_key(tmp_path: Path, server: PagerServer, address: str, variable: str, why: str) -> None:
