@@ -40,6 +40,10 @@ test-tools: ## what the slow tests and the fleet's need of Debian; installed whe
 bench: setup ## measurements against their goals; only some: BENCH="wire memory"; kept in docs/performance.md: BENCH=--write
 	@$(BIN)/python -m tests.bench $(BENCH)
 
+.PHONY: bench-alerts
+bench-alerts: setup ## how often a healthy target is called ill, and how soon an outage is told of: docs/alert-quality.md with BENCH=--write
+	@$(BIN)/python -m tests.bench.alerts $(BENCH)
+
 bench-tools: test-tools ## what the measurements need besides: the peer from npm
 	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm" && exit 1; }
 	npm ci --prefix tests/bench/playwright

@@ -74,22 +74,33 @@ def ask(
     *,
     seconds: float,
     body: Any = None,
+    content: bytes | None = None,
     headers: Mapping[str, str] | None = None,
+    authorities: str = "",
 ) -> Answer:
-    """One request, with JSON if there is any, and no redirect followed. Raises UnansweredError."""
+    """One request, with `body` as JSON or `content` as it is, to that address and no other. Raises UnansweredError.
+
+    No redirect is followed, which would take a key along. A proxy is used as the environment says, but not to the
+    loopback: a key goes there in the clear. `authorities` names a file or folder of them, where those of the machine
+    are not to be trusted.
+    """
     import requests  # what a run that tells nobody need not pay for
     from urllib3.exceptions import HTTPError
+    from urllib3.exceptions import TimeoutError as SlowError
 
-    ends = time.monotonic() + 0.8 * seconds  # then what has come of a body that drips has to do
+    ends = time.monotonic() + 0.8 * seconds  # the rest is for telling what was read until then
+    host = urllib.parse.urlsplit(url).hostname or ""
 
     def exchange() -> Answer:
         with requests.request(
-            method, url, json=body, headers=dict(headers or {}), timeout=seconds, stream=True, allow_redirects=False,
+            method, url, json=body, data=content, headers={**(headers or {}), "Accept-Encoding": "identity"},
+            timeout=seconds, verify=authorities or True, stream=True, allow_redirects=False,
+            proxies={"no_proxy": host} if host in LOOPBACK else None,
             auth=lambda request: request,  # else what a ~/.netrc has for the host would go along
         ) as answer:  # fmt: skip
             said = b""
-            while len(said) < LARGEST_ANSWER and time.monotonic() < ends:
-                part = answer.raw.read1(LARGEST_ANSWER, decode_content=True)
+            while len(said) < LARGEST_ANSWER and time.monotonic() < ends:  # which one that drips would never let end
+                part = answer.raw.read1(LARGEST_ANSWER - len(said), decode_content=False)
                 if not part:
                     break
                 said += part
@@ -97,7 +108,7 @@ def ask(
 
     try:
         return within(seconds, exchange)
-    except requests.Timeout:
+    except (requests.Timeout, SlowError):
         raise UnansweredError("it does not answer in time") from None
     except requests.exceptions.SSLError:
         raise UnansweredError("its certificate is not trusted, or it speaks no TLS") from None

@@ -166,16 +166,22 @@ class Watching:
             self._by_metric.setdefault(sight.rule.metric, []).append(sight)
 
     def hear(self, seen: Seen, now: float) -> None:
-        """Take in what was seen. A region that only claims to be one has no name of one, and counts for none."""
+        """Take in what was seen. A region that only claims to be one has no name of one, and counts for none.
+
+        A further look at a failure is no sample: it comes within a second, so whatever is short would count twice.
+        """
         if seen.region not in self._regions or seen.at > now + AHEAD_S:
             return
-        for sight, values in self._about(seen):
-            sight.hear(seen, values)
+        if not seen.confirms:
+            for sight, values in self._about(seen):
+                sight.hear(seen, values)
         if seen.id and seen.outcome == Outcome.FAILED:
             self._failures[seen.id] = seen
             while len(self._failures) > FAILURES_KEPT:
                 del self._failures[next(iter(self._failures))]
-        if contradicted := self._failures.pop(seen.contradicts, None):
+        contradicted = self._failures.get(seen.contradicts)
+        if contradicted and contradicted.region == seen.region:  # another region may well not see what is there
+            del self._failures[contradicted.id]
             self._take_back(contradicted)
 
     def _take_back(self, failure: Seen) -> None:

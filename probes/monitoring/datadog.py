@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from probes.config.monitoring import DatadogOptions
-from probes.delivery import keeps_a_secret, key_of, seconds_asked
+from probes.delivery import UnansweredError, keeps_a_secret, key_of, seconds_asked
 from probes.errors import ConfigError
 from probes.monitoring.base import DELIVERED, Fate, Said, Service, not_taken
 from probes.monitoring.samples import Sample, by_second
@@ -131,7 +131,6 @@ class Api:
         import datadog
 
         from probes.monitoring.datadog_wire import Client
-        from probes.monitoring.http_post import UnansweredError
 
         datadog.initialize(
             api_key=self._key, api_host=self.url, host_name="smokeprobe", mute=False, return_raw_response=True,
@@ -140,7 +139,7 @@ class Api:
         try:
             _, answer = Client.submit("POST", "series", api_version="v2", body=self._body(batch), compress_payload=True)
         except UnansweredError as problem:
-            return problem.said
+            return Said(Fate.LATER, str(problem))
         return _heard(answer.status_code, answer.headers)
 
     def _body(self, batch: Sequence[Sample]) -> dict[str, Any]:
@@ -171,5 +170,5 @@ class Api:
 def _heard(status: int, headers: Mapping[str, str]) -> Said:
     if status == 202:
         return DELIVERED
-    wait_s = UNREADABLE_WAIT_S if status in {401, 403} else seconds_asked(headers.get("X-RateLimit-Reset", ""))
+    wait_s = UNREADABLE_WAIT_S if status in {401, 403} else seconds_asked(headers.get("x-ratelimit-reset", ""))
     return not_taken(status, _MESSAGES, wait_s)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from probes.delivery import UnansweredError, ask
 from probes.errors import ConfigError
-from probes.monitoring.http_post import UnansweredError, post
 from probes.monitoring.newrelic_names import NERDGRAPH_VARIABLE, nerdgraph_url
 from probes.monitoring.samples import Sample
 
@@ -56,9 +56,11 @@ class Asker:
     def _results(self, nrql: str, timeout_s: float) -> list[dict[str, Any]] | None:
         asked = {"query": _QUERY, "variables": {"account": self.account, "nrql": nrql}}
         try:
-            headers = {"API-Key": self.key, "Content-Type": "application/json"}
-            answer = post(self.url, json.dumps(asked).encode(), headers, timeout_s, self.authorities)
-            found = json.loads(answer.content)["data"]["actor"]["account"]["nrql"]["results"]
+            answer = ask(
+                "POST", self.url, seconds=timeout_s, body=asked, headers={"API-Key": self.key},
+                authorities=self.authorities,
+            )  # fmt: skip
+            found = json.loads(answer.body)["data"]["actor"]["account"]["nrql"]["results"]
         except (UnansweredError, ValueError, LookupError, TypeError):
             return None
         return list(found)

@@ -10,7 +10,6 @@ Locust's own `--otel` is not used: it puts headers of its own on every request t
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,10 +18,9 @@ from probes import __version__
 from probes.config.metrics import METRICS
 from probes.config.monitoring import OtlpOptions
 from probes.config.otel import otlp_headers, otlp_setting, pairs
-from probes.delivery import fits_a_header, is_url, keeps_a_secret, seconds_asked
+from probes.delivery import Answer, UnansweredError, ask, fits_a_header, is_url, keeps_a_secret
 from probes.errors import ConfigError
 from probes.monitoring.base import DELIVERED, Fate, Said, Service, not_taken
-from probes.monitoring.http_post import Answer, UnansweredError, post
 from probes.monitoring.otlp_json import UnreadableError, export_of, metrics_of, refused_of
 from probes.monitoring.samples import Sample, by_second
 
@@ -81,9 +79,9 @@ class Otlp:
     def send(self, batch: Sequence[Sample], timeout_s: float) -> Said:
         """One request."""
         try:
-            answer = post(self._url, json.dumps(self._body(batch)).encode(), self._headers, timeout_s)
+            answer = ask("POST", self._url, seconds=timeout_s, body=self._body(batch), headers=self._headers)
         except UnansweredError as problem:
-            return problem.said
+            return Said(Fate.LATER, str(problem))
         return _heard(answer)
 
     def _body(self, batch: Sequence[Sample]) -> Mapping[str, Any]:
@@ -97,17 +95,16 @@ class Otlp:
 
 
 def _heard(answer: Answer) -> Said:
-    status = answer.status_code
-    if 200 <= status < 300:
+    if answer.taken:
         return _taken(answer)
-    wait_s = NO_ACCESS_WAIT_S if status in {401, 403, 404} else seconds_asked(answer.headers.get("Retry-After", ""))
-    return not_taken(status, _MESSAGES, wait_s)
+    wait_s = NO_ACCESS_WAIT_S if answer.status in {401, 403, 404} else answer.wait_s
+    return not_taken(answer.status, _MESSAGES, wait_s)
 
 
 def _taken(answer: Answer) -> Said:
     """All of it, unless it says otherwise; what it does not take now it never will."""
     try:
-        refused = refused_of(answer.content)
+        refused = refused_of(answer.body)
     except UnreadableError:  # not every receiver has something to say
         refused = 0
     return Said(Fate.REFUSED, f"it refused {refused} values of a batch") if refused else DELIVERED

@@ -54,6 +54,14 @@ class Station:
         """Look once; whether there is something to tell. Raises StoreError."""
         return bool(self._store.ask(self._evaluator.looks.look))
 
+    def has_open(self) -> bool:
+        """Whether rules that are no longer ours have left something open, whose end people are to hear of."""
+        try:
+            return self._store.ask(self._evaluator.looks.has_open)
+        except StoreError as problem:
+            log.warning("Whether an alert of former rules is to be ended is not known. %s", problem)
+            return False
+
     def tell(self) -> Untold:
         """Try some of what is due once; what waits after that. Raises StoreError."""
         self._turn()
@@ -157,16 +165,8 @@ def alerting_of_master(regions: Mapping[str, Equipment]) -> MasterAlerting | Non
     made = make_evaluator(
         options, settings, rules, tuple(regions), target=equipment.target, break_s=BREAK_S, environ=os.environ
     )
-    return MasterAlerting(Station(made)) if rules or _has_open(made) else None
-
-
-def _has_open(evaluator: Evaluator) -> bool:
-    """Whether rules that are no longer ours have left something open, whose end people are to hear of."""
-    try:
-        return evaluator.looks.has_open()
-    except StoreError as problem:
-        log.warning("Whether an alert of former rules is to be ended is not known. %s", problem)
-        return False
+    station = Station(made)
+    return MasterAlerting(station) if rules or station.has_open() else None
 
 
 class RunAlerting:
@@ -184,10 +184,9 @@ class RunAlerting:
             return self._off
         try:
             with gevent.Timeout(RUN_LOOKS_S, TimeoutError):
-                evaluator = self._evaluator()
-                if not self._rules and not _has_open(evaluator):
+                station = Station(self._evaluator())
+                if not self._rules and not station.has_open():
                     return ""
-                station = Station(evaluator)
                 station.look()
             with gevent.Timeout(RUN_TELLS_S, TimeoutError):
                 untold = station.tell_all()

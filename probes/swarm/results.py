@@ -91,7 +91,7 @@ class Results:
         self._verified[region] = verified
         if self._heartbeat is not None:
             self._heartbeat.judged(verdict.outcome)
-        if self._reporter is not None:
+        if self._reporter is not None and failure is None:  # else whatever is short would be two samples, not one
             tag = region_tag(region, verified=verified)
             self._reporter.judged(tag, verdict)
             for step in verdict.steps:

@@ -1,7 +1,9 @@
 """When each check is due in each region: at its interval, the starts spread out, and never made up for.
 
 The grid of a region and check is laid by the machine's boot clock and a stable offset, so that a restarted master goes
-on where the last one would have, and so that no two regions or checks start at one moment by habit.
+on where the last one would have, and so that no two regions start at one moment by habit. Checks of one interval are as
+far apart as can be: a short gap, as a deploy makes one, then fails one of them, and not several at once, which rules
+would have to take for more.
 """
 
 from __future__ import annotations
@@ -40,15 +42,17 @@ class Schedule:
 
     def __init__(self) -> None:
         self._every: dict[tuple[str, str], float] = {}
+        self._offset: dict[tuple[str, str], float] = {}
         self._next: dict[tuple[str, str], int] = {}
 
     def add_region(self, region: str, every: Mapping[str, float], now: float) -> None:
         """Plan a region, anew where it is planned already; `every` has the seconds between two starts of each check."""
         for check in [check for of, check in self._every if of == region and check not in every]:
-            del self._every[region, check], self._next[region, check]
+            del self._every[region, check], self._offset[region, check], self._next[region, check]
         for check, seconds in every.items():
             if self._every.get((region, check)) != seconds:
                 self._every[region, check] = seconds
+                self._offset[region, check] = offset(region, check, every)
                 self._next[region, check] = self._after(region, check, now)
 
     def due(self, now: float) -> list[Occasion]:
@@ -70,14 +74,18 @@ class Schedule:
 
     def _starts(self, region: str, check: str, number: int) -> float:
         every = self._every[region, check]
-        return (number + offset(region, check)) * every
+        return (number + self._offset[region, check]) * every
 
     def _after(self, region: str, check: str, now: float) -> int:
         """The number of the first start later than `now`."""
-        return math.floor(now / self._every[region, check] - offset(region, check)) + 1
+        return math.floor(now / self._every[region, check] - self._offset[region, check]) + 1
 
 
-def offset(region: str, check: str) -> float:
-    """Where in its interval a check starts in a region, from 0 up to 1: the same on every machine and in every run."""
-    digest = hashlib.sha256(f"{region}/{check}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / (1 << 48)
+def offset(region: str, check: str, every: Mapping[str, float]) -> float:
+    """Where in its interval a check starts in a region, from 0 up to 1: the same on every machine and in every run.
+
+    `every` has the intervals of all checks of the region: those of one interval share it out among them.
+    """
+    digest = hashlib.sha256(region.encode()).digest()
+    together = sorted(name for name, seconds in every.items() if seconds == every[check])
+    return (int.from_bytes(digest[:6], "big") / (1 << 48) + together.index(check) / len(together)) % 1.0

@@ -7,7 +7,7 @@ import datetime as dt
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -15,15 +15,12 @@ from gevent.event import Event
 from rich.console import Console
 
 from probes.errors import SmokeprobeError
-from probes.heartbeat import Heartbeat, heartbeat_of
-from probes.model import Layer, Outcome, RunReport, Verdict
-from probes.pipeline import FAILED, PASSED, Pipeline, Readers, RunFacts, decode, encode, publish
-from probes.quorum import region_tag
-from probes.regions import LONGEST_S, VerifiedRegion, verify_region
+from probes.model import Layer, Outcome, Verdict
+from probes.pipeline import Pipeline, Readers, RunFacts, decode, encode, publish
 from probes.reports.github import CommandStop
 from probes.reports.progress import live
 from probes.safety.permits import boot_clock
-from probes.swarm.alerting import RunAlerting
+from probes.swarm.audience import Audience
 from probes.swarm.board import Board, LimitSeen, Snapshot, limit_seen
 from probes.swarm.conductor import Conductor
 from probes.swarm.desk import LedgerDesk
@@ -31,8 +28,6 @@ from probes.swarm.dispatcher import OneUserPerCheck
 from probes.swarm.equipment import Equipment
 from probes.swarm.notes import notes_on
 from probes.swarm.prewarm import IDLE_S, start_browser
-from probes.swarm.reporting import reporter_of
-from probes.swarm.run_history import RunHistory
 from probes.swarm.signals import remembered, stopping_signals
 from probes.swarm.unjudged import unjudged
 
@@ -71,12 +66,7 @@ class SmokeSession:
         self._started_at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         self._conductor: Conductor | None = None
         self._environment: Environment | None = None
-        self._reporter = reporter_of(equipment, "run", self._mode, self._nothing_under_way)
-        self._heartbeat = heartbeat_of(equipment.options, os.environ)
-        self._history = RunHistory(equipment, self._mode)
-        self._alerting = RunAlerting(equipment) if self._ends_by_itself else None
-        self._region: gevent.Greenlet[..., VerifiedRegion] | None = None
-        self._untold: list[Callable[[str], None]] = []
+        self._audience = Audience(equipment, self._mode, self._nothing_under_way, ends_by_itself=self._ends_by_itself)
         self._signal = 0
         self._timer: gevent.Greenlet[..., None] | None = None
         self._ending = False
@@ -90,22 +80,18 @@ class SmokeSession:
         self._browser, no_browser = start_browser(self.equipment, self.chosen(environment), at_once=not self.stay)
         self._desk = LedgerDesk(self.equipment)
         self._conductor = Conductor(self.equipment, self._desk, self._browser, no_browser)
-        self._region = gevent.spawn(verify_region, self.equipment.options.region, self.equipment.settings, os.environ)
         _runner(environment).register_message(VERDICT_MESSAGE, self._on_verdict)
         for number in stopping_signals():
             gevent.signal_handler(number, self._on_signal, number, environment)
+        self._greenlets += self._audience.begin(self._progress.note)
         if not self.stay:
-            self._history.begin()
+            self._audience.run_begins()
         self._commands.stop()
         atexit.register(self._commands.resume)  # the job's next steps have commands of their own
         self._progress.__enter__()
         self._leave_out(environment)
         self._greenlets += [gevent.spawn(self._tick), gevent.spawn(self._conductor.heed_pauses)]
-        if self._reporter is not None:
-            self._reporter.start()
-            environment.events.request.add_listener(self._on_request)
-        if self._heartbeat is not None and not self._ends_by_itself:
-            self._greenlets.append(gevent.spawn(self._beat, self._heartbeat))
+        environment.events.request.add_listener(self._on_request)
         if self.once:
             environment.events.test_start.add_listener(self._on_start)
         if self.stay:
@@ -157,10 +143,10 @@ class SmokeSession:
             "limits": self._limits,
             "paused": paused.message if paused else "",
             "trouble": desk.trouble,
-            "sinks": self._reporter.sinks() if self._reporter is not None else {},
+            "sinks": self._audience.sinks(),
             "own_health": {
                 "turned_s": 0.0, "unacknowledged": 0, "unwritten": 0, "lost": 0, "ledger": desk.trouble,
-                "store": self._history.trouble,
+                "store": self._audience.history_trouble,
             },
         }  # fmt: skip
 
@@ -185,33 +171,11 @@ class SmokeSession:
         self._progress.__exit__(None, None, None)
         options = self.equipment.options
         report = self._pipeline.report(self._facts(conductor), allow_degraded=options.allow_degraded)
-        ping = self._last_ping(report)
-        if self._reporter is not None:
-            self._tell_region()
-            report = self._pipeline.with_sinks(report, *self._reporter.last_words(report))
-        if ping is not None:
-            ping.join()
-            report = self._pipeline.with_notes(report, *filter(None, [ping.value]))
-        if trouble := self._history.write(report):
-            report = self._pipeline.with_notes(report, trouble)
-        if self._alerting is not None and (trouble := self._alerting.look()):
-            report = self._pipeline.with_notes(report, trouble)
+        report = self._pipeline.with_sinks(report, *self._audience.last_words(report))
         readers = Readers(options.json_file, options.junit_file, options.html_file)
         environment.process_exit_code = publish(report, readers, self._console, self._commands).exit_code
         sys.stdout.flush()
         conductor.close()
-
-    def _last_ping(self, report: RunReport) -> gevent.Greenlet[..., str] | None:
-        """The heartbeat of a run that has come to something, beside what else is told."""
-        conclusive = report.exit_code in {PASSED, FAILED}
-        return gevent.spawn(self._heartbeat.ping) if self._heartbeat is not None and conclusive else None
-
-    def _beat(self, heartbeat: Heartbeat) -> None:
-        """The heartbeat of what goes on and on."""
-        while True:
-            gevent.sleep(1.0)
-            if trouble := heartbeat.turn():
-                self._progress.note(trouble)
 
     def _facts(self, conductor: Conductor) -> RunFacts:
         return RunFacts(
@@ -225,15 +189,8 @@ class SmokeSession:
             requests=conductor.requests(),
             notes=tuple(notes_on(self.equipment.target, self._pipeline.verdicts, conductor.kept_back_of_pages)),
             signal=self._signal,
-            region_verified=self._region_verified(),
+            region_verified=self._audience.region_verified,
         )
-
-    def _region_verified(self) -> bool:
-        """What has been asked beside the run; where it ended at once, nobody waits for more than that takes."""
-        if self._region is None:
-            return False
-        self._region.join(timeout=LONGEST_S)
-        return self._region.value is not None and self._region.value.verified
 
     def _on_verdict(self, environment: Environment, msg: Any, **_: Any) -> None:
         data: Mapping[str, Any] = msg.data
@@ -253,36 +210,19 @@ class SmokeSession:
         return self.once and not self.stay
 
     def _nothing_under_way(self) -> bool:
-        """Whether sending counts into no check's time. A run that ends by itself sends at its end."""
-        return not self._ends_by_itself and (self._conductor is None or not self._conductor.under_way)
+        """Whether what is sent now counts into no check's time."""
+        return self._conductor is None or not self._conductor.under_way
 
     def _on_request(self, request_type: str, context: Mapping[str, Any], **_: Any) -> None:
         """Listener's work at each of Locust's requests, which are our steps."""
-        if (reporter := self._reporter) is not None and "step" in context:
-            step = context["step"]
-            self._report(lambda region: reporter.requested(region, request_type, step))
-
-    def _report(self, tell: Callable[[str], None]) -> None:
-        """Report something of this region: at once, or when it is known whether anything bears the region out."""
-        self._untold.append(tell)
-        if self._region is not None and self._region.ready():
-            self._tell_region()
-
-    def _tell_region(self) -> None:
-        region = region_tag(self.equipment.options.region, verified=self._region_verified())
-        untold, self._untold = self._untold, []
-        for tell in untold:
-            tell(region)
+        if "step" in context:
+            self._audience.requested(request_type, context["step"])
 
     def _accept(self, verdict: Verdict) -> None:
         clean = self._pipeline.accept(verdict)
-        if (reporter := self._reporter) is not None:
-            self._report(lambda region: reporter.judged(region, clean))
-        if self._heartbeat is not None:
-            self._heartbeat.judged(clean.outcome)
-        self._history.judged(clean)
+        self._audience.judged(clean)
         if not clean.configured_out:
-            verified = bool(self._region and self._region.value and self._region.value.verified)
+            verified = self._audience.region_verified_yet
             self.board.judged(self.equipment.options.region, clean, boot_clock(), verified=verified)
 
     def _fill_in(self, conductor: Conductor) -> None:
@@ -307,7 +247,7 @@ class SmokeSession:
         """Somebody may start another run at once: what this one came to is fixed now, and written in its own time."""
         if self._conductor is not None:
             report = self._pipeline.report(self._facts(self._conductor), allow_degraded=False)
-            gevent.spawn(self._history.write, report)
+            self._audience.run_is_over(report)
 
     def _on_signal(self, number: int, environment: Environment) -> None:
         self._signal = self._signal or number
@@ -324,7 +264,7 @@ class SmokeSession:
         assert self._conductor is not None  # noqa: S101 - begin() has set it
         if self.stay and self._timer is not None and not self._pipeline.missing:
             self._begin_again(environment, self._conductor)
-        self._history.begin()
+        self._audience.run_begins()
         self._conductor.begin_run()
         if self._timer is None:
             self._timer = gevent.spawn(self._end_in_time, environment, self._conductor)

@@ -46,8 +46,8 @@ class _Handler(LoopbackHandler):
         self.answer(404, b"", {})
 
     def post(self, body: bytes) -> None:
-        self.server.requests += 1
         mode = self.server.mode
+        self.server.requests += 1
         if mode == "hang":
             self.server.closing.wait(30)
         elif mode == "slow":

@@ -34,13 +34,35 @@ def test_what_was_gone_at_the_second_look_tells_nobody(tmp_path: Path, passed: s
 
 
 @pytest.mark.parametrize("cannot_tell", ["failed", "throttled", "error", "no data"])
-def test_what_is_there_still_or_cannot_be_told_pages_at_once(tmp_path: Path, cannot_tell: str) -> None:
+def test_what_is_there_still_or_cannot_be_told_counts(tmp_path: Path, cannot_tell: str) -> None:
     outage = [
         look(300, "us", "failed", "one"),
         look(301, "us", cannot_tell, "two", confirms="one"),
-        look(302, "eu", "failed", "three", confirms="one"),
+        look(302, "eu", "failed", "three"),
     ]
     assert story(tmp_path, [*minutes(WELL), *outage, '{"t": 303}'], one={}) == ["302 firing one"]
+
+
+def test_a_further_look_is_no_failure_of_its_own(tmp_path: Path) -> None:
+    """Else a gap of a second or two, in which both fall, would count twice."""
+    short = [
+        look(300, "us", "failed", "one"),
+        look(301, "us", "failed", "two", confirms="one"),
+        look(300, "eu", "failed", "three"),
+        look(301, "eu", "failed", "four", confirms="three"),
+    ]
+    two_of_six = {"condition": "< 0.7", "samples": 5}
+    assert story(tmp_path, [*minutes(WELL), *short, '{"t": 303}'], one=two_of_six) == []
+
+
+def test_what_another_region_does_not_see_is_there_all_the_same(tmp_path: Path) -> None:
+    seen_elsewhere = [
+        look(300, "us", "failed", "one"),
+        look(301, "us", "failed", "two", confirms="one"),
+        look(302, "ap", "passed", "three", confirms="one"),
+        look(310, "eu", "failed", "four"),
+    ]
+    assert story(tmp_path, [*minutes(WELL), *seen_elsewhere, '{"t": 311}'], one={}) == ["310 firing one"]
 
 
 def test_only_success_is_taken_back_and_only_the_failure_that_was_looked_at(tmp_path: Path) -> None:
@@ -53,7 +75,7 @@ def test_only_success_is_taken_back_and_only_the_failure_that_was_looked_at(tmp_
 
 
 def test_the_order_of_values_is_kept_where_the_statistic_needs_it(tmp_path: Path) -> None:
-    rule = {"statistic": "min", "condition": "< 1", "samples": 5, "quorum": 1}
+    rule = {"statistic": "min", "condition": "< 1", "samples": 4, "quorum": 1}
     blip = [look(300, "us", "failed", "one")]
     gone = [look(300.5, "us", "passed", "two", confirms="one")]
     assert story(tmp_path, [*minutes(WELL), *blip], one=rule) == ["300 firing one"]

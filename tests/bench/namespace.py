@@ -18,13 +18,16 @@ CANNOT = 4
 """Exit code of an inner half that could not measure; its last line on stderr says why."""
 
 
-def inside(module: str, timeout_s: float) -> Any:
-    """Run `python -m MODULE` in a new network namespace; what it prints, read as JSON. Raises CannotMeasureError."""
+def inside(module: str, timeout_s: float, *arguments: str) -> Any:
+    """Run `python -m MODULE ARGUMENTS` in a new network namespace; what it prints, read as JSON.
+
+    Raises CannotMeasureError.
+    """
     for tool, package in (("unshare", "util-linux"), ("ip", "iproute2")):
         if shutil.which(tool) is None:
             raise CannotMeasureError(f"{tool} is not installed: make bench-tools (Debian: {package})")
     own_user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    command = ["unshare", "--net", *own_user, sys.executable, "-m", module]
+    command = ["unshare", "--net", *own_user, sys.executable, "-m", module, *arguments]
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         said, complaints = child.communicate(timeout=timeout_s)

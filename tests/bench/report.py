@@ -79,16 +79,18 @@ def _holds(row: Result) -> str:
 
 def write(rows: Sequence[Result | Unmeasured], on: str) -> None:
     """Write docs/performance.md, with today's date and the commit that was measured."""
-    lines = [_INTRODUCTION, f"{dt.datetime.now(dt.UTC).date()}, smokeprobe {__version__} ({_commit()}). {on}.", ""]
-    lines += [_line(HEADERS), _line(["---"] * len(HEADERS)), *(_line(cells(row)) for row in rows)]
+    lines = [_INTRODUCTION, f"{dt.datetime.now(dt.UTC).date()}, smokeprobe {__version__} ({commit()}). {on}.", ""]
+    lines += [line(HEADERS), line(["---"] * len(HEADERS)), *(line(cells(row)) for row in rows)]
     DOCUMENT.write_text("\n".join(lines) + "\n")
 
 
-def _line(texts: Sequence[str]) -> str:
+def line(texts: Sequence[str]) -> str:
+    """A row of a table in Markdown."""
     return f"| {' | '.join(text.replace('|', '/').replace(chr(10), ' ') for text in texts)} |"
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit that is measured, and whether anything has been changed since."""
     command = ["git", "-c", "safe.directory=*", "describe", "--always", "--dirty"]
     said = subprocess.run(command, cwd=DOCUMENT.parent, capture_output=True, text=True, check=False)
     return said.stdout.strip() or "no commit"

@@ -55,7 +55,7 @@ def api(prefix: str = "", namespace: str = "Smokeprobe") -> Service:
 
 def test_it_is_told_each_value_with_its_own_second(cloudwatch: CloudWatchServer) -> None:
     sent = batch()
-    assert api("probe.", "Shop/Probes").send(sent, 2.0).fate is Fate.DELIVERED
+    assert api("probe.", "Shop/Probes").send(sent, 20.0).fate is Fate.DELIVERED
     assert (cloudwatch.complaints, cloudwatch.requests) == ([], 1)
     now = int(sent[1].at)
     assert {datum["MetricName"].removeprefix("probe.smoke_test."): datum for datum in cloudwatch.put}.keys() == {
@@ -74,7 +74,7 @@ def test_it_is_told_each_value_with_its_own_second(cloudwatch: CloudWatchServer)
 
 def test_what_was_told_can_be_read_back(cloudwatch: CloudWatchServer) -> None:
     sent = batch()
-    api("probe.", "Shop/Probes").send(sent, 2.0)
+    api("probe.", "Shop/Probes").send(sent, 20.0)
     client = cloudwatch.client()
     found = client.list_metrics(Namespace="Shop/Probes")["Metrics"]
     assert len({metric["MetricName"] for metric in found}) == 6
@@ -88,7 +88,7 @@ def test_what_was_told_can_be_read_back(cloudwatch: CloudWatchServer) -> None:
 
 def test_a_tag_without_a_value_is_none(cloudwatch: CloudWatchServer) -> None:
     tags = (("env", "local"), ("region", ""), ("check", "api"), ("version", ""), ("mode", "run"))
-    api().send([sample("smoke_test.success", 1.0, time.time(), tags)], 2.0)
+    api().send([sample("smoke_test.success", 1.0, time.time(), tags)], 20.0)
     assert cloudwatch.complaints == []
     assert tags_of(cloudwatch.put[0]) == {"env": "local", "check": "api", "mode": "run", "service": "shop"}
 
@@ -135,7 +135,7 @@ def test_every_answer_has_its_meaning(
     assert cloudwatch.requests == 1  # trying again is the outbox's
     assert not {word for word in (KEY_ID, SECRET, TOKEN, "says it") if word in said.why}
     cloudwatch.mode = "up"
-    assert service.send(batch(), 2.0).fate is Fate.DELIVERED
+    assert service.send(batch(), 20.0).fate is Fate.DELIVERED
 
 
 def test_what_was_taken_without_a_word_is_sent_again_and_leaves_its_average(cloudwatch: CloudWatchServer) -> None:

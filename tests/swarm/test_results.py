@@ -17,7 +17,8 @@ from probes.store.database import open_database
 from probes.store.reader import Reader, Wanted
 from probes.store.record import NO_DATA
 from probes.swarm.results import Results
-from probes.swarm.ticks import NoData
+from probes.swarm.schedule import Failure, Occasion
+from probes.swarm.ticks import NoData, Tick
 from tests.store.sample import record
 
 VERDICT = Verdict("api", Outcome.PASSED, steps=(Step("GET /", Outcome.PASSED, 9.0, 8.0, 100.0, Phases(ttfb_ms=8.0)),))
@@ -57,6 +58,16 @@ def test_a_verdict_and_its_requests_are_of_a_region_that_is_verified_or_but_clai
     judged(results, "eu", "1", verified=True)
     judged(results, "us", "2", verified=False)
     assert told.regions == ["eu", "eu", "us-unverified", "us-unverified"]
+
+
+def test_a_further_look_is_kept_but_is_no_sample_of_its_own(results: Results, told: Told, tmp_path: Path) -> None:
+    tick = Tick(Occasion("eu", "api", 1000, 30.0, Failure("1", "eu")), 0.0)
+    results.judged(encode(VERDICT), "2", tick=tick, region="eu", verified=True, client="w")
+    assert told.regions == []
+    results.history.begin()
+    results.history.close(20)
+    (kept,) = Reader(open_database(tmp_path, ""), "https://example.com").records(Wanted())
+    assert kept.region == "eu"
 
 
 def test_a_region_that_falls_silent_is_what_it_was(results: Results, told: Told, tmp_path: Path) -> None:

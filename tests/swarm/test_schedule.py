@@ -39,10 +39,21 @@ def test_each_check_is_due_at_its_interval_in_each_region() -> None:
         assert sum((where, check) == (region, "login") for where, check, _, _ in found) == 2
 
 
-def test_starts_are_spread_out() -> None:
-    offsets = sorted(offset(region, check) for region in REGIONS for check in EVERY)
-    assert len(set(offsets)) == len(offsets)
+def test_regions_do_not_start_together() -> None:
+    offsets = {offset(region, "health", EVERY) for region in REGIONS}
+    assert len(offsets) == len(REGIONS)
     assert all(0 <= each < 1 for each in offsets)
+
+
+@given(st.sampled_from(REGIONS), st.sets(st.sampled_from("abcdefgh"), min_size=2), st.floats(0.0, 1e6))
+def test_a_short_gap_meets_one_check_of_a_region_and_not_several(region: str, checks: set[str], boot: float) -> None:
+    every = {"rare": 1800.0, **dict.fromkeys(checks, 60.0)}
+    begun = sorted(
+        number / 1000
+        for _, check, number, _ in starts(planned([region], every, boot), boot, 130, 0.5)
+        if check != "rare"
+    )
+    assert min(b - a for a, b in itertools.pairwise(begun)) > 60.0 / len(checks) - 0.01
 
 
 def test_a_restarted_master_goes_on_with_the_same_grid() -> None:

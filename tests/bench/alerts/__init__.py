@@ -1,0 +1,1 @@
+"""`make bench-alerts`: how often a healthy target is called ill, and how soon an outage is told of."""
