@@ -89,7 +89,7 @@ def make_evaluator(
     return Evaluator(
         state,
         Looks(state, scope, partial(_is_quiet, maintenance, settings.env)),
-        Ways(channels, environ),
+        Ways(channels, environ, {address for rule in rules.values() for address in rule.notify}),
     )
 
 
