@@ -62,7 +62,7 @@ StateDir = Annotated[
     str,
     typer.Option(
         envvar=ENVIRONMENT["state_dir"],
-        help="Where ledger and open sessions are kept; by default ~/.local/state/smokeprobe.",
+        help="Where ledger, history and open sessions are kept; by default ~/.local/state/smokeprobe.",
         metavar="DIR",
         show_default=False,
     ),
@@ -91,7 +91,7 @@ Prune = Annotated[bool, typer.Option("--prune", help="Remove what is ours there 
 
 
 class QuietHelp(TyperGroup):
-    """Commands whose help says of a flag, which takes nothing, nothing of what it takes.
+    """Commands whose help says of a flag, which takes nothing, nothing of what it takes, and which fills its lines.
 
     Its types are Click's, which some versions of Typer have a copy of.
     """
@@ -105,6 +105,7 @@ class QuietHelp(TyperGroup):
         command = super().get_command(ctx, cmd_name)
         if command is not None:
             _quiet(command.get_params(ctx))
+            command.help = _filled(command.help)
         return command
 
 
@@ -113,6 +114,11 @@ def _quiet(params: Iterable[Any]) -> Iterable[Any]:
         if getattr(param, "is_flag", False):
             param.metavar = ""
     return params
+
+
+def _filled(text: str | None) -> str | None:
+    """Its paragraphs without the line ends of the source, which fit no terminal but the author's."""
+    return text and "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def say_errors(work: Callable[[], object]) -> None:

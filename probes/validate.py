@@ -17,6 +17,7 @@ from probes.config.channels import load_channels, unreached
 from probes.config.dashboards import FOLDER, load_dashboards
 from probes.config.maintenance import FILE as MAINTENANCE
 from probes.config.maintenance import load_maintenance
+from probes.config.mistakes import did_you_mean
 from probes.config.models import Settings
 from probes.config.monitoring import FILE, load_integration
 from probes.config.units import show_duration
@@ -66,6 +67,19 @@ def sums_of_rules(options: RunOptions) -> list[tuple[Rule, Sums]]:
         for name, rule in rules.items()
         if settings.env in rule.environments
     ]
+
+
+def print_whom_no_rule_tells(options: RunOptions, console: Console | None = None) -> None:
+    """Say that nobody is told, where there are rules, but each is about other environments: it may be a slip."""
+    env = load_timetable(options.source).base.env
+    rules = load_rules(options.source.path.parent / RULES).rules
+    if rules and not any(env in rule.environments for rule in rules.values()):
+        others = sorted({name for rule in rules.values() for name in rule.environments})
+        near = did_you_mean(env, others)
+        (console or Console()).print(
+            f"Nobody is told of alerts in {env}: the rules of {RULES} are about {', '.join(others)}{near}",
+            highlight=False,
+        )
 
 
 def _shared(options: RunOptions, settings: Settings) -> bool:

@@ -98,6 +98,14 @@ def test_every_command_has_help(tmp_path: Path, command: str) -> None:
     assert not re.search(r"<(bool|int|str|path|list)|\bINTEGER\b", ended.stdout), "a type, and not what is meant"
 
 
+def test_help_fills_its_lines(tmp_path: Path) -> None:
+    """The source's line ends fit no terminal: a sentence would be broken twice."""
+    shown = smokeprobe("alerts", "test", "-h", cwd=tmp_path, COLUMNS="80").stdout
+    prose = [line.strip() for line in shown.partition("╭")[0].splitlines()]
+    begins = next(number for number, line in enumerate(prose) if line.startswith("A line of a series"))
+    assert all(len(line) > 50 for line in prose[begins : begins + 2]), shown
+
+
 def test_version(tmp_path: Path) -> None:
     assert re.fullmatch(r"smokeprobe \d+\.\d+\.\d+\S*\n", smokeprobe("--version", cwd=tmp_path).stdout)
 

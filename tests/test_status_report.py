@@ -160,3 +160,10 @@ def test_a_page_that_cannot_be_written_is_said(store: Store, tmp_path: Path) -> 
     ended = report(tmp_path)
     assert ended.returncode == 2
     assert "status.html" in ended.stderr
+
+
+def test_checks_and_regions_are_counted_apart(state: Path, store: Store) -> None:
+    """One check in two regions is no two checks."""
+    store.add([seen("passed", 60, region="eu"), seen("passed", 60, region="us")])
+    text = to_html(read(state))
+    assert "The newest verdict of the one check in each of 2 regions has passed." in text

@@ -221,12 +221,13 @@ def _misfits(rule: Rule, settings: Settings) -> Iterator[tuple[str, str]]:
         if check not in settings.checks:
             yield "checks", f"{shown(check)} is no check of {settings.env}{did_you_mean(check, settings.checks)}"
     if not settings.regions:
-        yield "quorum", f"{settings.env} names no regions, and only named ones are counted"
+        yield "quorum", f"{settings.env} names no regions, and only named ones are counted: add regions: [NAME] to it"
     elif rule.quorum > len(settings.regions):
         named = f"{settings.env} has {len(settings.regions)} regions"
         yield "quorum", f"{rule.quorum} can never be reached: {named}"
     elif others := _not_borne_out(rule, settings):
-        why = f"nothing bears out {', '.join(others)}; say what does (region_proofs)"
+        proof = f"region_proofs: {{ {others[0]}: {{ env: VARIABLE }} }}"
+        why = f"nothing bears out {', '.join(others)}; say what does, such as {proof}"
         yield "quorum", f"{rule.quorum} can never be reached: {why}"
 
 

@@ -179,7 +179,7 @@ class Channels(Strict):
             return f"opsgenie.{name}.key", self.opsgenie[name].key
         if kind == "apprise" and name in self.apprise:
             return f"apprise.{name}.url", self.apprise[name].url
-        key = {"mail": "mail", "slack": "slack.token"}.get(kind, f"{kind}.{name}")
+        key = {"mail": "mail", "slack": f"slack.webhooks.{name}, nor of slack.token"}.get(kind, f"{kind}.{name}")
         raise ConfigError(f"{address} cannot be reached: {FILE} says nothing of {key}.")
 
     def secret_for(self, address: str, environ: Mapping[str, str]) -> str:

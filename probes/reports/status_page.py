@@ -144,11 +144,15 @@ def _now(latest: Sequence[Latest], at: float) -> _Now:
             return _Now(outcome, title, f"By their newest verdicts: {where}.")
     blind = len(speaking) - len(judged)
     beside = f" {times(blind, 'check')} could not be judged, or not lately." if blind else ""
-    return _Now("passed", "All is well", f"The newest verdict of {_all(len(judged))} has passed.{beside}")
+    return _Now("passed", "All is well", f"The newest verdict of {_all(judged)} has passed.{beside}")
 
 
-def _all(count: int) -> str:
-    return "the one check" if count == 1 else f"each of {count} checks and regions"
+def _all(judged: Sequence[Latest]) -> str:
+    checks = len({each.check for each in judged})
+    what = "the one check" if checks == 1 else f"each of {checks} checks"
+    if len(judged) == checks:
+        return what
+    return f"{what} in each of {len(judged)} regions" if checks == 1 else f"{what} in each of its regions"
 
 
 def _certificates(latest: Sequence[Latest]) -> float | None:

@@ -24,7 +24,7 @@ from sqlalchemy.pool import NullPool
 
 from probes.errors import ConfigError, StoreError
 from probes.files import make_private
-from probes.store.tables import SCHEMA, VERSION, VERSIONS
+from probes.store.tables import REVISIONS, SCHEMA, TABLES, VERSION, VERSIONS
 
 BUSY_S = 2.0
 """How long another process may hold the file."""
@@ -176,13 +176,25 @@ class Database:
         if self._schema:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         version = self._version(connection)
-        if version < VERSION:
+        if version == 0:
+            self._make(connection)
+        elif version < VERSION:
             from probes.store.migrate import upgrade  # who finds the tables up to date does not pay for Alembic
 
             with self._patience(connection):
                 upgrade(connection, self._schema)
-            version = self._version(connection)
-        return version
+        return self._version(connection)
+
+    def _make(self, connection: sa.Connection) -> None:
+        """Where there are no tables, make them as they are now: the steps would cost a first run half a second."""
+        from probes.store import alert_tables  # noqa: F401 - its tables are among TABLES
+
+        if self._schema and not sa.inspect(connection).has_schema(self._schema):
+            connection.execute(sa.schema.CreateSchema(self._schema))
+        TABLES.create_all(connection, checkfirst=False)
+        REVISIONS.create(connection, checkfirst=False)
+        connection.execute(sa.insert(VERSIONS).values(version=VERSION))
+        connection.execute(sa.insert(REVISIONS).values(version_num=f"{VERSION:04}"))
 
     @contextmanager
     def _patience(self, connection: sa.Connection) -> Iterator[None]:

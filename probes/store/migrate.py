@@ -16,8 +16,6 @@ from alembic.config import Config
 from probes.store.tables import VERSION, VERSIONS
 
 FOLDER = Path(__file__).with_name("migrations")
-REVISIONS = "history_revision"
-"""Alembic's own note of where it is. It changes with `history_version`, in one transaction."""
 
 
 def upgrade(connection: sa.Connection, schema: str | None, version: int = VERSION) -> None:

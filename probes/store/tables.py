@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Double, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import Boolean, Column, Double, Index, Integer, MetaData, String, Table, Text, text
 
 VERSION = 4
 """The newest migration's number."""
@@ -19,6 +19,9 @@ TABLES = MetaData(schema=SCHEMA)
 
 VERSIONS = Table("history_version", TABLES, Column("version", Integer, nullable=False))
 """One row. Every program looks here before it does anything, those before the first migration too."""
+
+REVISIONS = Table("history_revision", MetaData(schema=SCHEMA), Column("version_num", String(32), primary_key=True))
+"""Alembic's own note of where it is, which it keeps by itself. It changes with `history_version`, in one transaction."""
 
 RUNS = Table(
     "runs",

@@ -47,7 +47,7 @@ def guard_master(is_member: Callable[[str], bool], reject: Callable[[str, str], 
                 _attempt(lambda: handle(runner, client_id, msg), lambda: reject(client_id, "malformed"))
             else:
                 reject(client_id, "name")
-        else:
+        elif msg.type not in TAKEN_OF_MEMBERS:  # a worker sends its first statistics before it could join
             reject(client_id, "kind")
 
     os.environ[_WAIT] = "0"

@@ -204,16 +204,16 @@ def test_what_does_not_fit_an_environment(tmp_path: Path, here: Settings, change
 
 def test_an_environment_without_regions_has_nothing_to_count(tmp_path: Path) -> None:
     settings = read(tmp_path, GOOD.replace("regions: [us-east-1, eu-west-1]\n", ""))
-    assert rules(tmp_path).problems_in(settings, Integration()) == [
-        f"{tmp_path / FILE}:1: rules.one.quorum: here names no regions, and only named ones are counted"
-    ]
+    why = "here names no regions, and only named ones are counted: add regions: [NAME] to it"
+    assert rules(tmp_path).problems_in(settings, Integration()) == [f"{tmp_path / FILE}:1: rules.one.quorum: {why}"]
 
 
 def test_a_quorum_wants_regions_that_something_can_bear_out(tmp_path: Path) -> None:
     """Of a place that is no region of AWS only a proof can tell; what is not borne out counts for no rule."""
     regions = "regions: [us-east-1, attic]\n"
     text = GOOD.replace("regions: [us-east-1, eu-west-1]\n", regions)
-    why = "2 can never be reached: nothing bears out attic; say what does (region_proofs)"
+    why = "2 can never be reached: nothing bears out attic; say what does, such as "
+    why += "region_proofs: { attic: { env: VARIABLE } }"
     problem = f"{tmp_path / FILE}:1: rules.one.quorum: {why}"
     assert rules(tmp_path).problems_in(read(tmp_path, text), Integration()) == [problem]
     proved = text.replace(regions, regions + "region_proofs: { attic: { env: PLACE } }\n")

@@ -76,6 +76,12 @@ def test_the_way_to_an_address(address: str, key: str) -> None:
     assert everything().way_to(address)[0] == key
 
 
+def test_of_a_slack_channel_without_a_way_both_ways_are_named() -> None:
+    only = Channels.model_validate({"slack": {"webhooks": {"alerts": {"env": "HOOK"}}}})
+    with pytest.raises(ConfigError, match=r"says nothing of slack\.webhooks\.alert, nor of slack\.token"):
+        only.way_to("slack:#alert")
+
+
 @pytest.mark.parametrize("address", ["pagerduty:ops", "slack:alerts", "", "a@example.com", "apprise:Teams"])
 def test_there_is_no_way(address: str) -> None:
     with pytest.raises(ConfigError):

@@ -22,7 +22,7 @@ from probes.store import (
 )
 from probes.store.database import Database, open_database
 from probes.store.store import open_store
-from probes.store.tables import HISTORY, HOURS, TABLES, VERSION, VERSIONS
+from probes.store.tables import HISTORY, HOURS, REVISIONS, TABLES, VERSION, VERSIONS
 from tests.postgres import PostgresServer
 from tests.store import version_1
 from tests.store.sample import TARGET, record
@@ -56,7 +56,7 @@ def in_step(database: Database) -> None:
         wanted = sa.MetaData()
         for table in TABLES.tables.values():
             table.to_metadata(wanted, schema=None)  # type: ignore[arg-type]  # SQLite has none, and the server's user is named as ours is
-        found = MigrationContext.configure(connection, opts={"version_table": migrate.REVISIONS})
+        found = MigrationContext.configure(connection, opts={"version_table": REVISIONS.name})
         assert compare_metadata(found, wanted) == []
         assert connection.execute(sa.select(VERSIONS.c.version)).scalars().all() == [VERSION]
 
@@ -95,6 +95,18 @@ class TestInAFile:
     def test_from_nothing(self, in_file: Database) -> None:
         in_step(in_file)
         assert kept(in_file) == []
+
+    def test_the_steps_make_the_same_out_of_nothing(self, in_file: Database, path: Path) -> None:
+        engine = sa.create_engine(f"sqlite:///{path}")
+        with engine.begin() as connection:
+            migrate.upgrade(connection, None)
+        engine.dispose()
+        in_step(in_file)
+
+    def test_what_was_made_at_once_can_be_taken_further(self, in_file: Database, path: Path) -> None:
+        in_step(in_file)
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("SELECT version_num FROM history_revision").fetchall() == [(f"{VERSION:04}",)]
 
     def test_from_version_1_with_what_it_kept(self, in_file: Database, path: Path) -> None:
         version_1.in_file(path)

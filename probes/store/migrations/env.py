@@ -5,14 +5,13 @@ from __future__ import annotations
 from alembic import context
 
 from probes.store import alert_tables  # noqa: F401 - its tables are among TABLES
-from probes.store.migrate import REVISIONS
-from probes.store.tables import TABLES
+from probes.store.tables import REVISIONS, TABLES
 
 given = context.config.attributes
 context.configure(
     connection=given["connection"],
     target_metadata=TABLES,
-    version_table=REVISIONS,
+    version_table=REVISIONS.name,
     version_table_schema=given["schema"],
 )
 context.run_migrations()

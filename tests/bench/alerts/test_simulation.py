@@ -146,7 +146,17 @@ def series(*outcomes: str) -> Timeline:
     for number, outcome in enumerate(outcomes):
         if outcome != "p":
             failed = Outcome.FAILED if outcome == "f" else Outcome.PASSED
-            look = Look("here", "api", number, 60.0 * number, 60.0 * number + 1, failed, True, 3, 0.0)  # noqa: FBT003
+            look = Look(
+                "here",
+                "api",
+                number,
+                60.0 * number,
+                60.0 * number + 1,
+                failed,
+                first_failed=True,
+                tries=3,
+                judged_s=0.0,
+            )
             timeline.notable["here", "api", number] = look
     return timeline
 
