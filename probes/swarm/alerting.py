@@ -54,14 +54,6 @@ class Station:
         """Look once; whether there is something to tell. Raises StoreError."""
         return bool(self._store.ask(self._evaluator.looks.look))
 
-    def has_open(self) -> bool:
-        """Whether rules that are no longer ours have left something open, whose end people are to hear of."""
-        try:
-            return self._store.ask(self._evaluator.looks.has_open)
-        except StoreError as problem:
-            log.warning("Whether an alert of former rules is to be ended is not known. %s", problem)
-            return False
-
     def tell(self) -> Untold:
         """Try some of what is due once; what waits after that. Raises StoreError."""
         self._turn()
@@ -160,13 +152,26 @@ def alerting_of_master(regions: Mapping[str, Equipment]) -> MasterAlerting | Non
     rules = our_rules(options, settings)
     if off := why_off(rules, options.database_url, os.environ):
         log.warning("%s", off)
-    if off:
+    if off or not (rules or _has_open(equipment)):
         return None
     made = make_evaluator(
         options, settings, rules, tuple(regions), target=equipment.target, break_s=BREAK_S, environ=os.environ
     )
-    station = Station(made)
-    return MasterAlerting(station) if rules or station.has_open() else None
+    return MasterAlerting(Station(made))
+
+
+def _has_open(equipment: Equipment) -> bool:
+    """Whether rules that are no longer ours have left something open, whose end people are to hear of."""
+    from probes.store.alert_state import AlertState
+    from probes.store.database import open_database
+
+    options = equipment.options
+    try:
+        state = AlertState(open_database(options.state, options.database_url), equipment.target, equipment.settings.env)
+        return StoreThread().ask(state.has_open)
+    except StoreError as problem:
+        log.warning("Whether an alert of former rules is to be ended is not known. %s", problem)
+        return False
 
 
 class RunAlerting:
@@ -184,9 +189,9 @@ class RunAlerting:
             return self._off
         try:
             with gevent.Timeout(RUN_LOOKS_S, TimeoutError):
-                station = Station(self._evaluator())
-                if not self._rules and not station.has_open():
+                if not self._rules and not _has_open(self._equipment):
                     return ""
+                station = Station(self._evaluator())
                 station.look()
             with gevent.Timeout(RUN_TELLS_S, TimeoutError):
                 untold = station.tell_all()
