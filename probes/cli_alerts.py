@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from probes.cli_options import Config, Env, QuietHelp, say_errors
+from probes.cli_options import Config, Env, QuietHelp, Since, StateDir, TargetUrl, moment_ago, say_errors
 from probes.options import RunOptions
 
 alerts = typer.Typer(cls=QuietHelp, no_args_is_help=True, help="Alerts: try rules, and whether people are reached.")
@@ -29,6 +29,23 @@ def try_rules(
     from probes.try_rules import play
 
     say_errors(lambda: play(RunOptions(env=env, config=config), rules, series))
+
+
+@alerts.command()
+def series(
+    env: Env = "local", config: Config = "", target_url: TargetUrl = "", state_dir: StateDir = "", since: Since = "7d"
+) -> None:
+    """Print what the history has seen as a series for `alerts test`, one JSON object a line, the oldest first.
+
+    Asks the target nothing. Exit codes: 0 printed, be it nothing; 2 usage, or no history yet; 3 it cannot be read.
+    """
+
+    def work() -> None:
+        from probes.try_rules import record
+
+        record(RunOptions(env=env, config=config, target_url=target_url, state_dir=state_dir), moment_ago(since))
+
+    say_errors(work)
 
 
 @alerts.command("send-test")

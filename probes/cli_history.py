@@ -6,11 +6,8 @@ from typing import Annotated
 
 import typer
 
-from probes.cli_options import Config, Env, StateDir, TargetUrl, say_errors
-from probes.errors import ConfigError
+from probes.cli_options import Config, Env, Since, StateDir, TargetUrl, moment_ago, say_errors
 from probes.options import RunOptions
-
-Since = Annotated[str, typer.Option(help="How far back, such as 24h or 7d.", metavar="TIME")]
 
 
 def history(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
@@ -39,7 +36,7 @@ def history(  # noqa: PLR0913, PLR0917 - Typer makes an option of each parameter
         from probes.store.reader import Wanted
 
         options = RunOptions(env=env, config=config, target_url=target_url, state_dir=state_dir)
-        show(options, Wanted(region, check, outcome, _begin(since), limit), runs=runs, as_json=as_json)
+        show(options, Wanted(region, check, outcome, moment_ago(since), limit), runs=runs, as_json=as_json)
 
     say_errors(work)
 
@@ -87,18 +84,6 @@ def baseline(
     def work() -> None:
         from probes.baseline.command import propose
 
-        propose(RunOptions(env=env, config=config, target_url=target_url, state_dir=state_dir), _begin(since))
+        propose(RunOptions(env=env, config=config, target_url=target_url, state_dir=state_dir), moment_ago(since))
 
     say_errors(work)
-
-
-def _begin(since: str) -> float:
-    """The moment so long ago, in seconds since the epoch. Raises ConfigError where it is no length of time."""
-    import time
-
-    from probes.config.units import parse_positive_duration
-
-    try:
-        return time.time() - parse_positive_duration(since)
-    except ValueError as problem:
-        raise ConfigError(f"--since: {problem}.") from None

@@ -88,6 +88,7 @@ Service = Annotated[
     typer.Option(help="Whose format or API: datadog, newrelic, cloudwatch or prometheus.", metavar="NAME"),
 ]
 Prune = Annotated[bool, typer.Option("--prune", help="Remove what is ours there and no longer described.")]
+Since = Annotated[str, typer.Option(help="How far back, such as 24h or 7d.", metavar="TIME")]
 
 
 class QuietHelp(TyperGroup):
@@ -134,3 +135,15 @@ def say_errors(work: Callable[[], object]) -> None:
 def _end(problem: SmokeprobeError, code: int) -> NoReturn:
     typer.echo(str(problem), err=True)
     sys.exit(code)
+
+
+def moment_ago(since: str) -> float:
+    """The moment so long ago, in seconds since the epoch. Raises ConfigError where it is no length of time."""
+    import time
+
+    from probes.config.units import parse_positive_duration
+
+    try:
+        return time.time() - parse_positive_duration(since)
+    except ValueError as problem:
+        raise ConfigError(f"--since: {problem}.") from None

@@ -1,4 +1,4 @@
-"""`smokeprobe alerts test`: what rules would have told of a series."""
+"""`smokeprobe alerts test` and `alerts series`: what rules would have told of a series, and one from the history."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from pathlib import Path
 
 import typer
 
-from probes.alerts.replay import as_line, read_series, replay
-from probes.alerts.seen import Seen
+from probes.alerts.replay import as_line, as_series_line, read_series, replay
+from probes.alerts.seen import Seen, seen_in
 from probes.checks.registry import load_settings
 from probes.config.alert_rules import load_rules
 from probes.config.mistakes import did_you_mean
 from probes.config.models import Settings
+from probes.config.rules import guard_rules
 from probes.config.units import shown
 from probes.errors import ConfigError
 from probes.options import RunOptions
 from probes.quorum import UNVERIFIED
+from probes.store.database import existing_database
+from probes.store.reader import Reader, Wanted
+
+MOST_RECORDED = 1_000_000
+"""The newest so many records make a series: some months of three regions."""
 
 
 def play(options: RunOptions, rules_file: Path, series: Path) -> None:
@@ -47,6 +53,17 @@ def play(options: RunOptions, rules_file: Path, series: Path) -> None:
         typer.echo(line)
     if not told:
         typer.echo(f"Nobody would have been told of anything: no rule fires in {series}.", err=True)
+
+
+def record(options: RunOptions, since: float) -> None:
+    """Print what was seen since a time as a series, the oldest first. Raises ConfigError and StoreError."""
+    target = guard_rules(load_settings(options.source)).origin
+    reader = Reader(existing_database(options.state, options.database_url), target)
+    verified: dict[str, bool] = {}
+    for each in reversed(reader.records(Wanted(since=since, limit=MOST_RECORDED))):
+        if each.is_verdict:
+            verified[each.region] = each.verified
+        typer.echo(as_series_line(seen_in(each, verified=verified.get(each.region, False))))
 
 
 def _look_for_strangers(seen: Sequence[Seen], settings: Settings, series: Path) -> None:

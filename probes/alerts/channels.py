@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from probes.alerts.notice import Channel
+from probes.alerts.notice import Channel, NotTakenError
 from probes.config.addresses import kind_of
 from probes.config.channels import Channels
 from probes.delivery import keeps_a_secret
@@ -12,14 +12,23 @@ from probes.errors import ConfigError
 
 
 class Ways:
-    """The channel of each address, made once, as a bot remembers its threads; and anew where its secret has changed."""
+    """The channel of each address, made once, as a bot remembers its threads; and anew where its secret has changed.
 
-    def __init__(self, channels: Channels, environ: Mapping[str, str]) -> None:
-        self._channels, self._environ = channels, environ
+    `named` are the addresses that rules name now.
+    """
+
+    def __init__(self, channels: Channels, environ: Mapping[str, str], named: Collection[str]) -> None:
+        self._channels, self._environ, self._named = channels, environ, named
         self._made: dict[str, tuple[str, Channel]] = {}
 
     def __call__(self, address: str) -> Channel:
-        """The way to an address. Raises ConfigError."""
+        """The way to an address. Raises ConfigError, or NotTakenError where people have given it up altogether."""
+        try:
+            self._channels.way_to(address)
+        except ConfigError:
+            if address in self._named:
+                raise
+            raise NotTakenError("no rule names it any more, and nothing says how to reach it", for_good=True) from None
         secret = self._channels.secret_for(address, self._environ)
         made = self._made.get(address)
         if made is None or made[0] != secret:

@@ -89,19 +89,8 @@ def make_evaluator(
     return Evaluator(
         state,
         Looks(state, scope, partial(_is_quiet, maintenance, settings.env)),
-        Ways(channels, environ),
+        Ways(channels, environ, {address for rule in rules.values() for address in rule.notify}),
     )
-
-
-def ever_looked(options: RunOptions, target: str, env: str) -> bool:
-    """Whether rules of the environment were ever evaluated in this store. Raises StoreError.
-
-    Cheap, for a run that has no rule of its own.
-    """
-    from probes.store.alert_state import AlertState
-    from probes.store.database import open_database
-
-    return bool(AlertState(open_database(options.state, options.database_url), target, env).book())
 
 
 def _is_quiet(maintenance: Maintenance, env: str, rule: str, checks: tuple[str, ...], at: float) -> bool:

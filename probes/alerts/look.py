@@ -65,15 +65,11 @@ class Looks:
         self._ahead: set[str] = set()  # what once came from the future: nobody knows when that was
         self._verified: dict[str, bool] = {}
 
-    def has_open(self) -> bool:
-        """Whether people were told of something that they have not been told the end of. Raises StoreError."""
-        return bool(self._book(self._state.book()).incidents)
-
     def look(self) -> list[Told]:
         """Look once, and write what comes of it; what is returned is on its way. Raises StoreError."""
         watching, self._watching = self._watching, None  # after an error everything is read anew
         with self._state.looking() as look:
-            before = self._book(look.book)
+            before = self._book(look)
             if before.is_others(self._name, look.now):
                 raise StoreError(
                     "Somebody else looks at the history with other alert rules, checks or regions: these wait.",
@@ -90,9 +86,9 @@ class Looks:
         self._watching, self._looked_at = watching, look.now
         return told
 
-    def _book(self, text: str) -> Book:
+    def _book(self, look: Look) -> Book:
         try:
-            return _BOOK.validate_json(text) if text else Book()
+            return _BOOK.validate_json(look.book) if look.book else Book()
         except ValidationError:
             raise StoreError("What is kept of the alert rules is of another version.") from None
 

@@ -148,6 +148,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
 
 
+def as_series_line(seen: Seen) -> str:
+    """What was seen, as one line of a series."""
+    line: dict[str, Any] = {"t": seen.at, "region": seen.region, "check": seen.check, "outcome": seen.outcome}
+    line["metrics"] = {metric: list(values) for metric, values in seen.values.items()}
+    more = {"reason": seen.reason, "id": seen.id, "confirms": seen.confirms}
+    return json.dumps(line | {name: text for name, text in more.items() if text})
+
+
 def as_line(told: Told) -> str:
     """What was told, as one line of JSON."""
     notice = told.notice

@@ -76,5 +76,6 @@ def _value(text: str, metric: str, unit: Unit) -> float:
 
 
 def show_value(value: float, metric: str) -> str:
-    """A value of a metric as people read it: `0.42`, `612 ms`, `12.5 days`."""
-    return f"{value:g}{_WRITTEN.get(METRICS[metric].unit, '')}"
+    """A value of a metric as people read it, in four digits: `0.4286`, `612 ms`, `12.5 days`."""
+    number = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{number}{_WRITTEN.get(METRICS[metric].unit, '')}"

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -115,11 +116,12 @@ class AlertState:
         with self._database.transaction(writes=True) as connection:
             yield Look(connection, self._target, self._env)
 
-    def book(self) -> str:
-        """What the last look has written, empty before the first."""
+    def has_open(self) -> bool:
+        """Whether people were told of something that they have not been told the end of."""
         mine = sa.select(BOOKS.c.book).where(BOOKS.c.target == self._target, BOOKS.c.env == self._env)
         with self._database.transaction(writes=False) as connection:
-            return connection.execute(mine).scalar() or ""
+            book = connection.execute(mine).scalar()
+        return bool(book and json.loads(book)["incidents"])
 
     def lease(self, most: int) -> list[Due]:
         """At most so many notices that are due, to be sent at once, and told `sent` of."""

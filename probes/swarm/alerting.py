@@ -18,7 +18,7 @@ from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
 from probes.alerts.arithmetic import LOOK_S
-from probes.alerts.evaluator import BREAK_S, ever_looked, make_evaluator, our_rules, own_regions, why_off
+from probes.alerts.evaluator import BREAK_S, make_evaluator, our_rules, own_regions, why_off
 from probes.errors import SmokeprobeError, StoreError
 from probes.safety.permits import boot_clock
 from probes.store.record import KEEP_S
@@ -152,18 +152,23 @@ def alerting_of_master(regions: Mapping[str, Equipment]) -> MasterAlerting | Non
     rules = our_rules(options, settings)
     if off := why_off(rules, options.database_url, os.environ):
         log.warning("%s", off)
-    if off:
+    if off or not (rules or _has_open(equipment)):
         return None
     made = make_evaluator(
         options, settings, rules, tuple(regions), target=equipment.target, break_s=BREAK_S, environ=os.environ
     )
-    return MasterAlerting(Station(made)) if rules or _has_open(made) else None
+    return MasterAlerting(Station(made))
 
 
-def _has_open(evaluator: Evaluator) -> bool:
+def _has_open(equipment: Equipment) -> bool:
     """Whether rules that are no longer ours have left something open, whose end people are to hear of."""
+    from probes.store.alert_state import AlertState
+    from probes.store.database import open_database
+
+    options = equipment.options
     try:
-        return evaluator.looks.has_open()
+        state = AlertState(open_database(options.state, options.database_url), equipment.target, equipment.settings.env)
+        return StoreThread().ask(state.has_open)
     except StoreError as problem:
         log.warning("Whether an alert of former rules is to be ended is not known. %s", problem)
         return False
@@ -184,13 +189,9 @@ class RunAlerting:
             return self._off
         try:
             with gevent.Timeout(RUN_LOOKS_S, TimeoutError):
-                equipment = self._equipment
-                if not self._rules and not ever_looked(equipment.options, equipment.target, equipment.settings.env):
+                if not self._rules and not _has_open(self._equipment):
                     return ""
-                evaluator = self._evaluator()
-                if not self._rules and not _has_open(evaluator):
-                    return ""
-                station = Station(evaluator)
+                station = Station(self._evaluator())
                 station.look()
             with gevent.Timeout(RUN_TELLS_S, TimeoutError):
                 untold = station.tell_all()

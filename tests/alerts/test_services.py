@@ -15,6 +15,7 @@ import pytest
 
 from probes.alerts.channels import Ways, make_channel
 from probes.alerts.notice import Channel, NotTakenError
+from probes.errors import ConfigError
 from tests.alerts.mail_server import mail_server
 from tests.alerts.notices import FIRING, REMINDER, RESOLVED, SUCCESS, channels
 from tests.alerts.pager_servers import GENIE_KEY, ROUTING_KEY, TOKEN, WEBHOOK, PagerServer, pager_server
@@ -79,13 +80,23 @@ def test_a_bot_answers_in_the_thread_of_an_incident_and_shows_its_end_to_all(
 
 def test_a_master_goes_on_in_a_thread_and_takes_a_new_token(tmp_path: Path, server: PagerServer) -> None:
     environment = {**environ(server)}
-    way_to = Ways(channels(tmp_path, **ways(server)), environment)
+    way_to = Ways(channels(tmp_path, **ways(server)), environment, ["slack:#alerts"])
     for notice in (FIRING, REMINDER):
         way_to("slack:#alerts").send(notice)
     assert [said.get("thread_ts") for said in server.slack] == [None, server.given[0]]
     environment["SLACK"] = "xoxb-0"
     with pytest.raises(NotTakenError, match="Slack says invalid_auth"):
         way_to("slack:#alerts").send(REMINDER)
+
+
+def test_an_address_that_was_given_up_is_not_waited_for(tmp_path: Path, server: PagerServer) -> None:
+    way_to = Ways(channels(tmp_path, **ways(server)), environ(server), ["opsgenie:missing", "slack:#alerts"])
+    with pytest.raises(NotTakenError, match="no rule names it any more") as given_up:
+        way_to("pagerduty:former")
+    assert given_up.value.for_good
+    with pytest.raises(ConfigError, match=r"says nothing of opsgenie\.missing"):
+        way_to("opsgenie:missing")  # that is still to be mended
+    assert way_to("slack:#hooked").address == "slack:#hooked"  # who can still be reached hears of the end
 
 
 def test_a_pager_that_does_not_know_its_key_is_tried_again_when_people_may_have_mended_it(

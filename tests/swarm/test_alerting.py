@@ -25,6 +25,7 @@ from probes.options import RunOptions
 from probes.store.database import open_database
 from probes.store.record import Record
 from probes.store.store import Store
+from probes.swarm import alerting
 from probes.swarm.alerting import RunAlerting, Station, alerting_of_master
 from probes.swarm.equipment import Equipment, equip
 from tests.alerts.pager_servers import WEBHOOK, PagerServer, pager_server
@@ -44,6 +45,8 @@ FAILED = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection
 def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[PagerServer]:
     for name in ("GITHUB_ACTIONS", "AWS_LAMBDA_FUNCTION_NAME", "SMOKEPROBE_DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
+    for name in ("RUN_LOOKS_S", "RUN_TELLS_S"):  # enough for a busy machine
+        monkeypatch.setattr(alerting, name, 30.0)
     with pager_server() as server:
         monkeypatch.setenv("HOOK", f"{server.url}{WEBHOOK}")
         yield server
