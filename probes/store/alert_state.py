@@ -17,10 +17,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from probes.store.alert_tables import BOOKS, NOTICES
 from probes.store.database import Database, now_of
+from probes.store.insert import insert_into
 from probes.store.record import NO_DATA, Record
 from probes.store.tables import HISTORY
 
@@ -67,8 +67,8 @@ class Look:
 
     def __init__(self, connection: sa.Connection, target: str, env: str) -> None:
         self._connection, self._target, self._env = connection, target, env
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(insert(BOOKS).values(target=target, env=env, book="").on_conflict_do_nothing())
+        first = insert_into(connection, BOOKS).values(target=target, env=env, book="")
+        connection.execute(first.on_conflict_do_nothing())
         mine = sa.select(BOOKS.c.book).where(BOOKS.c.target == target, BOOKS.c.env == env)
         self.book: str = connection.execute(mine.with_for_update()).scalar_one()
         self.now = now_of(connection)  # once nobody else looks any more

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from probes.store.database import Database, RefusedError, now_of, open_database
+from probes.store.insert import insert_into
 from probes.store.record import NO_DATA, Record, Run
 from probes.store.sums import add_up, hour_of
 from probes.store.tables import HISTORY, HOURS, RUNS, SEEN_VERSIONS, TIMES
@@ -97,8 +97,7 @@ class Store:
             self._write(connection, records)
 
     def _write(self, connection: sa.Connection, records: Sequence[Record]) -> None:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        once = insert(HISTORY).on_conflict_do_nothing(index_elements=["id"]).returning(HISTORY.c.id)
+        once = insert_into(connection, HISTORY).on_conflict_do_nothing(index_elements=["id"]).returning(HISTORY.c.id)
         storable = [_storable(record) for record in records]
         written = set(connection.execute(once, [self._row(record) for record in storable]).scalars())
         add_up(connection, self._target, [record for record in storable if record.id in written])

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
+from probes.store.insert import insert_into
 from probes.store.record import NO_DATA, Record
 from probes.store.tables import CELL, HOURS, SEEN_VERSIONS, TIMES
 
@@ -82,7 +82,7 @@ def _add(connection: sa.Connection, table: sa.Table, rows: list[Mapping[str, Any
     if not rows:
         return
     keys = [column.name for column in table.primary_key]
-    insert = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    insert = insert_into(connection, table)
     new = insert.excluded
     grown = {
         column.name: sa.case((new[column.name] < column, new[column.name]), else_=column)
