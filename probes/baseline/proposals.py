@@ -12,6 +12,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from probes.baseline.bounds import share_at_most
+
 FEWEST = 100
 """With fewer samples nothing is proposed."""
 
@@ -93,7 +95,7 @@ def _proposal(samples: Sequence[Measured], begin: int = 0, end: int = 0) -> Prop
     return Proposal(
         newest.check, newest.step, newest.region, len(times), statistics.median(times), _quantile(times, 0.95), now,
         limit_ms, None if now is None else _beyond(times, now) / len(times), beyond / len(times),
-        upper_bound(beyond, len(times)), spells, begin, end,
+        share_at_most(beyond, len(times)), spells, begin, end,
     )  # fmt: skip
 
 
@@ -155,24 +157,3 @@ def _spans(hours: set[int]) -> list[list[int]]:
     if len(spans) > 1 and spans[0][0] == 0 and spans[-1][-1] == 23:
         spans[0] = spans.pop() + spans[0]
     return spans
-
-
-def upper_bound(count: int, of: int, confidence: float = 0.95) -> float:
-    """The largest share that is not implausible where `count` of so many were seen: Clopper and Pearson, one-sided."""
-    if count >= of:
-        return 1.0
-    low, high = count / of, 1.0
-    for _ in range(60):  # halved until a double has no more digits
-        middle = (low + high) / 2
-        low, high = (middle, high) if _at_most(count, of, middle) > 1.0 - confidence else (low, middle)
-    return high
-
-
-def _at_most(count: int, of: int, share: float) -> float:
-    """The probability of at most `count` of so many, each with this share."""
-    logs = [
-        math.lgamma(of + 1) - math.lgamma(k + 1) - math.lgamma(of - k + 1)
-        + k * math.log(share) + (of - k) * math.log1p(-share)
-        for k in range(count + 1)
-    ] if 0 < share < 1 else [0.0 if share <= 0 else -math.inf]  # fmt: skip
-    return math.fsum(math.exp(log) for log in logs)

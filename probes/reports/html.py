@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from probes.files import write_atomically
 from probes.model import LimitUse, Outcome, Phases, RunReport, Step, Verdict
+from probes.reports.pages import templates
 from probes.reports.wording import advice, ceiling, duration, milliseconds, place, reasons, summary, times, title
 
 _PHASES = {
@@ -55,14 +53,7 @@ def write_html(path: Path, report: RunReport) -> None:
 
 def to_html(report: RunReport) -> str:
     """`report` as an HTML document. Everything in it is escaped, so that nothing a target wrote becomes markup."""
-    environment = Environment(
-        loader=PackageLoader("probes.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=visible,
-    )
+    environment = templates()
     environment.filters.update(duration=duration)
     return environment.get_template("report.html.j2").render(
         report=report,
@@ -80,13 +71,6 @@ def to_html(report: RunReport) -> str:
         certificate=_certificate,
         meter=_meter,
     )
-
-
-def visible(value: object) -> object:
-    """Text without control characters, which HTML does not allow, and without what turns the direction of writing."""
-    if type(value) is not str:  # markup of the template itself, numbers
-        return value
-    return "".join(char if unicodedata.category(char)[0] != "C" or char in "\n\t" else "�" for char in value)
 
 
 def _counts(report: RunReport) -> list[tuple[str, int]]:

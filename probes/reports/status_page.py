@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from probes.files import write_atomically
 from probes.model import LOCAL
-from probes.reports.html import visible
+from probes.reports.pages import templates
 from probes.reports.status_charts import budget_chart, times_chart
 from probes.reports.status_numbers import (
     DayTimes,
@@ -84,14 +82,7 @@ def write_status(path: Path, facts: StatusFacts) -> None:
 
 def to_html(facts: StatusFacts) -> str:
     """The page. Everything in it is escaped, so that nothing a target wrote becomes markup."""
-    environment = Environment(
-        loader=PackageLoader("probes.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=visible,
-    )
+    environment = templates()
     environment.filters.update(
         day=_day, moment=_moment, ms=milliseconds, percent=percent, span=span, iso=_iso, tip=_tip, duration=duration
     )

@@ -17,7 +17,6 @@ from probes.baseline.proposals import (
     Proposal,
     proposals,
     rounded_up,
-    upper_bound,
 )
 
 
@@ -105,14 +104,6 @@ def test_and_not_where_there_are_fewer() -> None:
 )
 def test_limits_are_rounded_up_to_two_digits(ms: float, rounded: float) -> None:
     assert rounded_up(ms) == rounded
-
-
-@pytest.mark.parametrize(
-    ("count", "of", "bound"),
-    [(0, 3000, 0.000998), (0, 10, 0.2589), (5, 100, 0.1023), (10, 10, 1.0), (1, 1000, 0.004735)],
-)
-def test_the_bound_is_that_of_clopper_and_pearson(count: int, of: int, bound: float) -> None:
-    assert upper_bound(count, of) == pytest.approx(bound, rel=0.001)
 
 
 @given(st.lists(st.floats(0.0, 30_000.0), min_size=FEWEST, max_size=300))

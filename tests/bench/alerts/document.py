@@ -9,7 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from probes import __version__
-from tests.bench.alerts.bounds import percentile, share_at_most
+from probes.baseline.bounds import share_at_most
+from tests.bench.alerts.bounds import percentile
 from tests.bench.alerts.found import JUDGED_KINDS, Found
 from tests.bench.alerts.method import LEFT_OUT, METHOD
 from tests.bench.alerts.noise import Noise

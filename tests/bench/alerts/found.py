@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from probes.alerts.arithmetic import LOOK_S
-from tests.bench.alerts.bounds import percentile, rate_at_most, share_at_most
+from probes.baseline.bounds import share_at_most
+from tests.bench.alerts.bounds import percentile, rate_at_most
 from tests.bench.alerts.noise import seeded
 from tests.bench.alerts.outages import GRACE_S, OURS, Seen
 from tests.bench.alerts.passed import Passed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from probes.config.alert_rules import FILE, Rule, load_rules
 from probes.config.load import Source
 from probes.config.models import Backoff
 from probes.model import Outcome
-from tests.bench.alerts.bounds import percentile, rate_at_most, share_at_most
+from tests.bench.alerts.bounds import percentile, rate_at_most
 from tests.bench.alerts.looks import Look, Looking, Part, Shape
 from tests.bench.alerts.noise import DAY_S, QUIET, YEAR_S, Noise, Spell, seeded, spells
 from tests.bench.alerts.ours import incidents, incidents_between, ours
@@ -40,21 +39,6 @@ def fleet() -> Fleet:
 @pytest.fixture(scope="module")
 def rules() -> dict[str, Rule]:
     return ours(load_rules(CONFIG / FILE), "production")
-
-
-@pytest.mark.parametrize(
-    ("events", "of", "bound"),
-    [(0, 3000, 0.000998), (0, 160_000, 1.8723e-5), (3, 1000, 0.007735), (5, 5, 1.0)],
-)  # of none it is 1 - 0.05 ** (1 / of)
-def test_the_bound_of_a_share_is_clopper_and_pearsons(events: int, of: int, bound: float) -> None:
-    assert share_at_most(events, of) == pytest.approx(bound, rel=1e-3)
-
-
-@pytest.mark.parametrize(("events", "of"), [(0, 10), (10, 100), (37, 60)])
-def test_at_the_bound_so_few_events_come_once_in_twenty(events: int, of: int) -> None:
-    share = share_at_most(events, of)
-    few = sum(math.comb(of, number) * share**number * (1 - share) ** (of - number) for number in range(events + 1))
-    assert few == pytest.approx(0.05, rel=1e-6)
 
 
 @pytest.mark.parametrize(("events", "bound"), [(0, 2.9957), (1, 4.7439), (5, 10.5130), (100, 118.079)])
