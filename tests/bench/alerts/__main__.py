@@ -48,8 +48,8 @@ def main() -> int:
     options = parser.parse_args()
     machine, begun = report.machine(), time.monotonic()
     console = Console()
-    measured = _real(simulate_only=options.simulate_only)
-    found = Found(machine, *_simulated(), measured, handing_over_s())
+    simulated = _simulated()
+    found = Found(machine, *simulated, _real(simulate_only=options.simulate_only), handing_over_s())
     lines = document.lines(found, time.monotonic() - begun)
     console.print(Markdown("\n".join(lines)))
     if options.write:
