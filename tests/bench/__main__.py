@@ -59,7 +59,7 @@ def main() -> int:
             rows.append(Unmeasured(name, str(problem)))
     report.show(rows, machine, time.monotonic() - begun)
     if options.write:
-        report.write(rows, machine)
+        report.write(rows, machine, everything=not options.names)
     if any(isinstance(row, Result) and not row.holds for row in rows):
         return 1
     return 3 if any(isinstance(row, Unmeasured) for row in rows) else 0

@@ -34,6 +34,8 @@ of the peer, and quotients are taken pair by pair. Delay and loss come from a li
 (`tests/network/carry.py`), as not every kernel has `netem`.
 """
 
+_SINCE = "\n\n## Measured since\n"
+
 
 def machine() -> str:
     """What is measured on, and how busy it was when we came, in a line."""
@@ -77,11 +79,15 @@ def _holds(row: Result) -> str:
     return "yes" if row.holds else "NO"
 
 
-def write(rows: Sequence[Result | Unmeasured], on: str) -> None:
-    """Write docs/performance.md, with today's date and the commit that was measured."""
-    lines = [_INTRODUCTION, f"{dt.datetime.now(dt.UTC).date()}, smokeprobe {__version__} ({commit()}). {on}.", ""]
+def write(rows: Sequence[Result | Unmeasured], on: str, *, everything: bool) -> None:
+    """Write docs/performance.md, with today's date and the commit that was measured.
+
+    Where it is not `everything`, what was measured then stays, and these stand after it: no table mixes machines.
+    """
+    lines = [f"{dt.datetime.now(dt.UTC).date()}, smokeprobe {__version__} ({commit()}). {on}.", ""]
     lines += [line(HEADERS), line(["---"] * len(HEADERS)), *(line(cells(row)) for row in rows)]
-    DOCUMENT.write_text("\n".join(lines) + "\n")
+    before = _INTRODUCTION if everything else DOCUMENT.read_text().partition(_SINCE)[0].rstrip("\n") + _SINCE
+    DOCUMENT.write_text("\n".join([before, *lines]) + "\n")
 
 
 def line(texts: Sequence[str]) -> str:
