@@ -98,6 +98,8 @@ def test_nothing_unredacted_comes_out() -> None:
     shown = str(pipe.report(facts(), allow_degraded=False))
     assert "hunter2" not in shown
     assert "[redacted: password]" in shown
+    told = pipe.with_sinks(pipe.report(facts(), allow_degraded=False), {}, ("datadog: refused hunter2-secret",))
+    assert told.notes == ("datadog: refused [redacted: password]",)
 
 
 def test_the_report_has_the_order_of_the_configuration_and_knows_what_is_missing() -> None:
