@@ -220,13 +220,21 @@ def validate(
 
     Sends nothing. Exit code 2 where there is a mistake, or where it does not fit under the ceiling.
     """
-    from probes.validate import print_plan, print_rules, print_whom_no_rule_tells, sums_of_rules, validate_plan
+    from probes.validate import (
+        print_plan,
+        print_rules,
+        print_what_is_over,
+        print_whom_no_rule_tells,
+        sums_of_rules,
+        validate_plan,
+    )
 
     def work() -> None:
         options = RunOptions(env=env, config=config, target_url=target_url, region=region, share=share)
         print_plan(validate_plan(options))
         print_rules(sums_of_rules(options))
         print_whom_no_rule_tells(options)
+        print_what_is_over(options)
 
     say_errors(work)
 

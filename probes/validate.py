@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 from rich.console import Console
 from rich.table import Table
@@ -80,6 +81,13 @@ def print_whom_no_rule_tells(options: RunOptions, console: Console | None = None
             f"Nobody is told of alerts in {env}: the rules of {RULES} are about {', '.join(others)}{near}",
             highlight=False,
         )
+
+
+def print_what_is_over(options: RunOptions, console: Console | None = None) -> None:
+    """Say which mutes and windows have had their time: the file is shorter without them."""
+    over = load_maintenance(options.source.path.parent / MAINTENANCE).maintenance.over(time.time())
+    if over:
+        (console or Console()).print(f"{MAINTENANCE}: {', '.join(over)} had an end, and it is past.", highlight=False)
 
 
 def _shared(options: RunOptions, settings: Settings) -> bool:

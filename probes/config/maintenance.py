@@ -142,6 +142,12 @@ class Maintenance(Strict):
     windows: dict[Name, Window] = Field(default={})
     mutes: dict[Name, Mute] = Field(default={})
 
+    def over(self, now: float) -> list[str]:
+        """What has had its time, and makes nothing quiet any more: mutes, and windows of one occasion."""
+        ends = [(name, window.until, window.zone) for name, window in self.windows.items()]
+        ends += [(name, mute.until, mute.zone) for name, mute in self.mutes.items()]
+        return [name for name, until, zone in ends if until and moments(until, zone)[1] <= now]
+
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceFile:

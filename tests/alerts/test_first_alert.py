@@ -75,3 +75,13 @@ def test_validate_says_where_every_rule_is_about_another_environment(folder: Pat
     assert (
         "Nobody is told of alerts in mysite: the rules of alert-rules.yaml are about mysit; did you mean mysit?" in said
     )
+
+
+def test_validate_says_what_is_quiet_no_more(folder: Path) -> None:
+    mutes = "mutes:\n  old: { until: 2026-01-01 00:00, reason: known, zone: UTC }\n"
+    (folder / "maintenance.yaml").write_text(mutes, encoding="utf-8")
+    result = command(folder, "validate")
+    assert (result.exit_code, result.output.splitlines()[-1]) == (
+        0,
+        "maintenance.yaml: old had an end, and it is past.",
+    )

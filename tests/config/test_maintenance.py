@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,17 @@ def test_the_example_that_is_shipped_is_right(tmp_path: Path) -> None:
     path.write_text("".join(f"{line.removeprefix('# ')}\n" for line in shown.splitlines()))
     found = load_maintenance(path).maintenance
     assert (set(found.windows), set(found.mutes)) == ({"deployments", "move"}, {"slow-search"})
+
+
+def test_what_has_had_its_time_is_known(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    path.write_text("""\
+windows:
+  gone: { from: 2026-01-01 00:00, until: 2026-01-01 01:00, reason: moved, zone: UTC }
+  again: { cron: "0 2 * * 7", lasts: 1h, reason: backups, zone: UTC }
+mutes:
+  late: { until: 2026-03-01 12:00, reason: known, zone: Europe/Berlin }
+  later: { until: 2026-03-01 12:01, reason: known, zone: Europe/Berlin }
+""")
+    noon_in_berlin = dt.datetime(2026, 3, 1, 11, tzinfo=dt.UTC).timestamp()
+    assert load_maintenance(path).maintenance.over(noon_in_berlin) == ["gone", "late"]
