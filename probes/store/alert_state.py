@@ -30,6 +30,9 @@ LEASE_S = 30.0
 LONGEST_WAIT_S = 3600.0
 """A notice is tried again after so long at most, whatever a channel asks for."""
 
+REFUSED_SHOWN_S = 86400.0
+"""For so long people see that a notice was refused."""
+
 _RECORD = [HISTORY.c[field.name] for field in fields(Record)]
 
 
@@ -56,10 +59,22 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Untold:
-    """What waits to be told, and why the oldest of it does, if it was tried."""
+    """What waits to be told, and why the oldest of it does, if it was tried; and what was refused within a day."""
 
     count: int
     problem: str
+    refused: int = 0
+    refusal: str = ""  # of the newest of them
+
+    def said(self, until: str) -> str:
+        """What is wrong, in words; empty where nothing is. `until` says when what waits is told: `to be told`."""
+        waits = f"Notices that wait {until}: {self.count}, as {self.problem}." if self.problem else ""
+        never = (
+            f"Notices that were refused and will not be told: {self.refused}, as {self.refusal}."
+            if self.refused
+            else ""
+        )
+        return " ".join(filter(None, (waits, never)))
 
 
 class Look:
@@ -158,11 +173,14 @@ class AlertState:
                 connection.execute(_of(result.due).where(NOTICES.c.lease == result.due.lease).values(values))
 
     def untold(self) -> Untold:
-        """What waits to be told."""
+        """What waits to be told, and what never will be."""
         waiting = sa.select(NOTICES.c.problem).where(self._mine, NOTICES.c.outcome == "due")
+        refused = sa.select(NOTICES.c.problem).where(self._mine, NOTICES.c.outcome == "refused")
         with self._database.transaction(writes=False) as connection:
+            lately = NOTICES.c.at > now_of(connection) - REFUSED_SHOWN_S
             problems = connection.execute(waiting.order_by(NOTICES.c.at)).scalars().all()
-        return Untold(len(problems), next(filter(None, problems), ""))
+            refusals = connection.execute(refused.where(lately).order_by(NOTICES.c.at.desc())).scalars().all()
+        return Untold(len(problems), next(filter(None, problems), ""), len(refusals), next(iter(refusals), ""))
 
     def forget(self, keep_s: float, most: int) -> None:
         """Remove at most so many notices that are older than so many seconds, of whatever target."""

@@ -141,8 +141,7 @@ class MasterAlerting:
     def _tell(self) -> str:
         if not self._closing.is_set():
             self._wake.clear()
-        untold = self._station.tell()
-        return f"Notices that wait to be told: {untold.count}, as {untold.problem}." if untold.problem else ""
+        return self._station.tell().said("to be told")
 
 
 def alerting_of_master(regions: Mapping[str, Equipment]) -> MasterAlerting | None:
@@ -199,7 +198,7 @@ class RunAlerting:
             return "Alerts took too long: what is not told yet is told by the next run."
         except SmokeprobeError as problem:
             return f"Alert rules could not be evaluated. {problem}"
-        return f"Notices that wait for the next run: {untold.count}, as {untold.problem}." if untold.problem else ""
+        return untold.said("for the next run")
 
     def _evaluator(self) -> Evaluator:
         options, settings = self._equipment.options, self._equipment.settings

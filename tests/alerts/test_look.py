@@ -95,6 +95,11 @@ def test_what_is_refused_for_good_is_not_sent_again_and_holds_up_nothing(
     ours.looks.look()
     tell(ours)
     assert changes(file) == ["resolved"]
+    with time_machine.travel(time.time() + 3600):
+        never = "Notices that were refused and will not be told: 1, as no such address."
+        assert ours.state.untold().said("to be told") == never
+    with time_machine.travel(time.time() + 90_000):
+        assert ours.state.untold().said("to be told") == ""
 
 
 def test_nobody_hears_that_it_is_over_before_he_heard_that_it_began(
