@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,20 @@ class Evaluator:
 def our_rules(options: RunOptions, settings: Settings) -> dict[str, Rule]:
     """The rules of the environment that we evaluate. Raises ConfigError with every mistake of the file."""
     return load_rules(options.source.path.parent / RULES).of(settings.env, OURS)
+
+
+def never_fire(options: RunOptions, settings: Settings) -> str:
+    """Which of our rules do not hold, as `smokeprobe validate` says in full; empty where all do."""
+    from probes.alerts.arithmetic import problems_of
+
+    rules = load_rules(options.source.path.parent / RULES)
+    shared = bool(options.database_url) or settings.ledger == "database"
+    wrong = [
+        name
+        for name, rule in rules.of(settings.env, OURS).items()
+        if rule.misfits(settings) or problems_of(replace(rules, rules={name: rule}), settings, shared=shared)
+    ]
+    return f"Alert rules that do not hold: {', '.join(wrong)}; `smokeprobe validate` says why." if wrong else ""
 
 
 def why_off(rules: Mapping[str, Rule], database_url: str, environ: Mapping[str, str]) -> str:

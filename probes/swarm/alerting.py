@@ -18,7 +18,7 @@ from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
 from probes.alerts.arithmetic import LOOK_S
-from probes.alerts.evaluator import BREAK_S, make_evaluator, our_rules, own_regions, why_off
+from probes.alerts.evaluator import BREAK_S, make_evaluator, never_fire, our_rules, own_regions, why_off
 from probes.errors import SmokeprobeError, StoreError
 from probes.safety.permits import boot_clock
 from probes.store.record import KEEP_S
@@ -149,6 +149,8 @@ def alerting_of_master(regions: Mapping[str, Equipment]) -> MasterAlerting | Non
     equipment = next(iter(regions.values()))
     options, settings = equipment.options, equipment.settings
     rules = our_rules(options, settings)
+    if wrong := never_fire(options, settings):
+        log.warning("%s", wrong)
     if off := why_off(rules, options.database_url, os.environ):
         log.warning("%s", off)
     if off or not (rules or _has_open(equipment)):
@@ -183,9 +185,11 @@ class RunAlerting:
         self._off = why_off(self._rules, equipment.options.database_url, environ)
 
     def look(self) -> str:
-        """Within `RUN_LOOKS_S` and `RUN_TELLS_S`; what is wrong with that, or nothing."""
-        if self._off:
-            return self._off
+        """Within `RUN_LOOKS_S` and `RUN_TELLS_S`; what is wrong with that, or with the rules, or nothing."""
+        wrong = never_fire(self._equipment.options, self._equipment.settings) if self._rules else ""
+        return " ".join(filter(None, (wrong, self._off or self._look())))
+
+    def _look(self) -> str:
         try:
             with gevent.Timeout(RUN_LOOKS_S, TimeoutError):
                 if not self._rules and not _has_open(self._equipment):

@@ -270,3 +270,15 @@ def test_whole_runs_page_once_for_an_outage_and_once_for_its_end(tmp_path: Path,
             done = subprocess.run(command, env=environ, check=False, timeout=90, capture_output=True, text=True)
             assert (done.returncode, len(slack.slack)) == (code, told), done.stdout + done.stderr
     assert slack.complaints == []
+
+
+@pytest.mark.parametrize("wrong", [{"window": "1m"}, {"checks": ["three"]}, {"quorum": 2}])
+def test_a_rule_that_can_never_fire_is_no_silent_one(
+    tmp_path: Path, slack: PagerServer, caplog: pytest.LogCaptureFixture, wrong: dict[str, Any]
+) -> None:
+    equipment = equip(options_for(tmp_path, **wrong), {})
+    said = "Alert rules that do not hold: down; `smokeprobe validate` says why."
+    assert RunAlerting(equipment, os.environ).look() == said
+    assert alerting_of_master({"eu": equipment}) is not None
+    assert said in caplog.messages
+    assert slack.requests == 0
