@@ -59,7 +59,7 @@ def test_every_verdict_goes_out_once_through_an_outage_and_a_restart(fleet: Flee
     assert until(lambda: list(spool.glob("*.json"))), fleet.story()
     board = fleet.board()
     assert board["sinks"]["datadog"]["spooled"] > 0
-    assert "datadog: Datadog returned a bad HTTP response code: 500" in board["trouble"]
+    assert "datadog: HTTP 500: it takes nothing now." in board["trouble"]
     assert re.search(r'smokeprobe_samples\{service="datadog",state="spooled"\} [1-9]', fleet.get("/metrics")[1])
     assert fleet.get("/readyz")[0] == 200  # it is the probe's trouble, and keeps it from nothing
     assert master.stop() == 0, fleet.story()
