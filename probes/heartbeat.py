@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from probes.config.channels import FILE, Channels, load_channels
 from probes.config.secrets import read_secret
 from probes.delivery import UnansweredError, ask, keeps_a_secret
-from probes.model import Outcome
+from probes.model import JUDGED, Outcome
 from probes.options import RunOptions
 
 TAKES_S = 2.0
@@ -20,8 +20,6 @@ TAKES_S = 2.0
 
 EVERY_S = 60.0
 """Who judges all day pings no more often."""
-
-CONCLUSIVE = frozenset({Outcome.PASSED, Outcome.DEGRADED, Outcome.FAILED})
 
 
 class Heartbeat:
@@ -34,7 +32,7 @@ class Heartbeat:
 
     def judged(self, outcome: Outcome) -> None:
         """A check has come to a verdict."""
-        self._alive = self._alive or outcome in CONCLUSIVE
+        self._alive = self._alive or outcome in JUDGED
 
     def turn(self) -> str:
         """Ping if there is something to tell, and it is time; what is wrong with that, or nothing."""

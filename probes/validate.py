@@ -10,6 +10,7 @@ from rich.table import Table
 
 from probes.alerts import arithmetic
 from probes.alerts.arithmetic import Sums
+from probes.alerts.evaluator import shares_a_store
 from probes.checks.registry import build_checks, load_timetable
 from probes.config.alert_rules import FILE as RULES
 from probes.config.alert_rules import OURS, Rule, load_rules
@@ -19,7 +20,6 @@ from probes.config.dashboards import FOLDER, load_dashboards
 from probes.config.maintenance import FILE as MAINTENANCE
 from probes.config.maintenance import load_maintenance
 from probes.config.mistakes import did_you_mean
-from probes.config.models import Settings
 from probes.config.monitoring import FILE, load_integration
 from probes.config.units import show_duration
 from probes.errors import ConfigError
@@ -49,7 +49,7 @@ def validate_plan(options: RunOptions) -> Plan:
                 f"{source.path.parent / RULES}: {why}"
                 for why in unreached(channels, rules.addresses(settings.env)).values()
             ]
-        found = arithmetic.problems_of(rules, settings, shared=_shared(options, settings))
+        found = arithmetic.problems_of(rules, settings, shared=shares_a_store(options, settings))
         found += problems_of(settings, checks, options.share, options.region)
         problems += [f"{line} (with {name})" if name and line not in problems else line for line in found]
         plans.append(make_plan(settings, checks))
@@ -62,7 +62,7 @@ def sums_of_rules(options: RunOptions) -> list[tuple[Rule, Sums]]:
     """What each rule of the environment comes to; `validate_plan` has found them right."""
     settings = load_timetable(options.source).base
     rules = load_rules(options.source.path.parent / RULES).rules
-    shared = _shared(options, settings)
+    shared = shares_a_store(options, settings)
     return [
         (rule, arithmetic.sums_of(name, rule, settings, shared=shared))
         for name, rule in rules.items()
@@ -88,10 +88,6 @@ def print_what_is_over(options: RunOptions, console: Console | None = None) -> N
     over = load_maintenance(options.source.path.parent / MAINTENANCE).maintenance.over(time.time())
     if over:
         (console or Console()).print(f"{MAINTENANCE}: {', '.join(over)} had an end, and it is past.", highlight=False)
-
-
-def _shared(options: RunOptions, settings: Settings) -> bool:
-    return bool(options.database_url) or settings.ledger == "database"
 
 
 def print_rules(sums: list[tuple[Rule, Sums]], console: Console | None = None) -> None:

@@ -42,12 +42,17 @@ def our_rules(options: RunOptions, settings: Settings) -> dict[str, Rule]:
     return load_rules(options.source.path.parent / RULES).of(settings.env, OURS)
 
 
+def shares_a_store(options: RunOptions, settings: Settings) -> bool:
+    """Whether the masters of all regions write into one database."""
+    return bool(options.database_url) or settings.ledger == "database"
+
+
 def never_fire(options: RunOptions, settings: Settings) -> str:
     """Which of our rules do not hold, as `smokeprobe validate` says in full; empty where all do."""
     from probes.alerts.arithmetic import problems_of
 
     rules = load_rules(options.source.path.parent / RULES)
-    shared = bool(options.database_url) or settings.ledger == "database"
+    shared = shares_a_store(options, settings)
     wrong = [
         name
         for name, rule in rules.of(settings.env, OURS).items()

@@ -1,6 +1,7 @@
 """Who is told of a run besides whoever reads its report: monitoring services, the heartbeat, the history, the alerts.
 
-Each has two seconds at the run's end, and none changes a verdict or an exit code: what is wrong with one is a note.
+Each has two seconds at the run's end, an alert that is to be told ten more, and none changes a verdict or an exit code:
+what is wrong with one is a note.
 """
 
 from __future__ import annotations
