@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from probes.accounts import account_secrets, edge_header
+from probes.accounts.secrets import account_secrets, edge_header
 from probes.checks.registry import build_checks, load_settings
 from probes.clients.chromium import ChromiumMissingError, find_chromium, sandbox_available
 from probes.config.alert_rules import FILE as RULES

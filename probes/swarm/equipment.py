@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from probes.accounts import OpenSessions, account_secrets, edge_header
+from probes.accounts.secrets import account_secrets, edge_header
+from probes.accounts.sessions import OpenSessions
 from probes.checks.probe import AccountSecrets
 from probes.checks.registry import AnyCheck, check_classes, checks_of, load_settings, load_timetable
 from probes.clients.answers import Refusal

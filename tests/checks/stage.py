@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probes.accounts import OpenSessions
+from probes.accounts.sessions import OpenSessions
 from probes.checks.execute import execute
 from probes.checks.probe import AccountSecrets, Tally, Tools
 from probes.checks.registry import build_checks, load_settings

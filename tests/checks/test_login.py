@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from probes.accounts import OpenSessions
+from probes.accounts.sessions import OpenSessions
 from probes.clients.http import Heard, HttpClient, Request, Response
 from probes.deadline import CutOff
 from probes.model import Layer, Outcome, Verdict

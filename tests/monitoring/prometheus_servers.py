@@ -43,8 +43,15 @@ def prometheus(folder: Path, *targets: str) -> Iterator[str]:
 
 
 def asked(url: str, query: str) -> dict[str, float]:
-    """What Prometheus says now: values by the check of their series."""
-    answer: dict[str, Any] = requests.get(f"{url}/api/v1/query", params={"query": query}, timeout=30).json()
+    """What Prometheus says now: values by the check of their series; none where it cannot say now.
+
+    On a busy machine it answers a query with 503 now and then, and the next one as ever.
+    """
+    response = requests.get(f"{url}/api/v1/query", params={"query": query}, timeout=30)
+    if response.status_code == 503:
+        return {}
+    response.raise_for_status()
+    answer: dict[str, Any] = response.json()
     return {found["metric"].get("check", ""): float(found["value"][1]) for found in answer["data"]["result"]}
 
 

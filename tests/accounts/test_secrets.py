@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.accounts import edge_header
+from probes.accounts.secrets import edge_header
 from probes.checks.probe import AccountSecrets
 from probes.checks.registry import load_settings
 from probes.config.load import Source
