@@ -221,6 +221,7 @@ def validate(
     Sends nothing. Exit code 2 where there is a mistake, or where it does not fit under the ceiling.
     """
     from probes.validate import (
+        print_accounts,
         print_plan,
         print_rules,
         print_what_is_over,
@@ -232,6 +233,7 @@ def validate(
     def work() -> None:
         options = RunOptions(env=env, config=config, target_url=target_url, region=region, share=share)
         print_plan(validate_plan(options))
+        print_accounts(options)
         print_rules(sums_of_rules(options))
         print_whom_no_rule_tells(options)
         print_what_is_over(options)

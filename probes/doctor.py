@@ -134,7 +134,9 @@ def _configuration(options: RunOptions, settings: Settings) -> Iterator[Diagnosi
     if settings.credentials is None:
         return
     credentials = settings.credentials
-    for alias in sorted({check.account for check in checks.values() if check.account in credentials.accounts}):
+    for alias in sorted(
+        {one for check in checks.values() for one in check.rota.of(options.share)} & set(credentials.accounts)
+    ):
         yield _present(f"account {alias}", partial(account_secrets, credentials, alias, os.environ))
     if credentials.edge_header:
         yield _present("edge header", partial(edge_header, settings, os.environ))

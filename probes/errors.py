@@ -2,10 +2,12 @@
 
 SmokeprobeError
 ├── ConfigError              the configuration or the call is wrong; nothing was sent (exit 2)
+│   └── SecretStoreError     a store of secrets does not give one out
 ├── ChromiumMissingError     no browser to drive (clients.chromium)
 ├── LedgerError              the ledger cannot be written, so nothing may be sent (exit 3)
 ├── StoreError               the history cannot be read or written; no verdict changes by that
 ├── NoBudgetError            no room under the ceiling just now
+│   └── NotOurTurnError      a test account may be in use by somebody with another ledger
 ├── PausedError              probing is paused, by hand or by the target's owner
 ├── RefusedError             the guard forbids this request
 ├── QuotaError               the permit's quota for a limit is used up
@@ -43,6 +45,10 @@ class ConfigError(SmokeprobeError):
         return "\n".join([super().__str__(), *(f"  {problem}" for problem in self.problems)])
 
 
+class SecretStoreError(ConfigError):
+    """A store of secrets does not give one out: it cannot be reached, has none, or refuses us. Later it may."""
+
+
 class LedgerError(SmokeprobeError):
     """The ledger cannot be read or written; without it nothing is sent."""
 
@@ -57,6 +63,10 @@ class NoBudgetError(SmokeprobeError):
     def __init__(self, message: str, retry_in_s: float) -> None:
         super().__init__(message)
         self.retry_in_s = retry_in_s
+
+
+class NotOurTurnError(NoBudgetError):
+    """A test account may be in use by somebody with another ledger: its turns say when it is ours (see `validate`)."""
 
 
 class PausedError(SmokeprobeError):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from probes.account_rules import rota_problems
 from probes.checks.base import Check
 from probes.checks.control import ASKED_EVERY_S
 from probes.config.mistakes import did_you_mean
@@ -161,7 +162,7 @@ def _day(settings: Settings, checks: list[AnyCheck]) -> DayPlan:
         calls = check.calls()
         requests += a_day * sum(call.times for call in calls)
         size += a_day * sum(call.times * call.size for call in calls)
-        if check.account:
+        if check.rota.accounts:
             logins += a_day * check.logins
     return DayPlan(requests, size, logins, regions)
 
@@ -202,9 +203,7 @@ def _credential_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> 
             check_headers([credentials.edge_header.name])
         except RefusedError as refused:
             yield f"credentials.edge_header: {refused.message}"
-    for name, check in checks.items():
-        if check.account and (credentials is None or check.account not in credentials.accounts):
-            yield f"checks.{name}.account: there is no account {check.account!r} under credentials.accounts"
+    yield from rota_problems(settings, checks)
 
 
 def _exception_problems(settings: Settings, checks: Mapping[str, AnyCheck]) -> Iterator[str]:

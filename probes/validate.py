@@ -8,10 +8,11 @@ import time
 from rich.console import Console
 from rich.table import Table
 
+from probes.account_rules import by_hand, meetings
 from probes.alerts import arithmetic
 from probes.alerts.arithmetic import Sums
 from probes.alerts.evaluator import shares_a_store
-from probes.checks.registry import build_checks, load_timetable
+from probes.checks.registry import build_checks, check_classes, checks_of, load_timetable
 from probes.config.alert_rules import FILE as RULES
 from probes.config.alert_rules import OURS, Rule, load_rules
 from probes.config.channels import FILE as CHANNELS
@@ -21,6 +22,7 @@ from probes.config.maintenance import FILE as MAINTENANCE
 from probes.config.maintenance import load_maintenance
 from probes.config.mistakes import did_you_mean
 from probes.config.monitoring import FILE, load_integration
+from probes.config.turns import CLOCK_S
 from probes.config.units import show_duration
 from probes.errors import ConfigError
 from probes.options import DATABASE_URL, RunOptions
@@ -40,8 +42,10 @@ def validate_plan(options: RunOptions) -> Plan:
     maintenance = load_maintenance(source.path.parent / MAINTENANCE)
     problems: list[str] = []
     plans: list[Plan] = []
-    for name, settings in load_timetable(source).everywhere():
-        checks = build_checks(settings, source.path)
+    timetable = load_timetable(source)
+    classes = check_classes(tuple(source.path.parent / name for name in timetable.base.extensions))
+    for name, settings in timetable.everywhere():
+        checks = checks_of(settings, classes)
         if not name:
             problems += rules.problems_in(settings, integration)
             problems += maintenance.problems_in(settings, rules)
@@ -53,6 +57,7 @@ def validate_plan(options: RunOptions) -> Plan:
         found += problems_of(settings, checks, options.share, options.region)
         problems += [f"{line} (with {name})" if name and line not in problems else line for line in found]
         plans.append(make_plan(settings, checks))
+    problems += meetings(timetable, classes)
     if problems:
         raise ConfigError(f"{source.path} does not hold:", tuple(dict.fromkeys(problems)))
     return worst_of(plans)
@@ -115,6 +120,35 @@ def print_rules(sums: list[tuple[Rule, Sums]], console: Console | None = None) -
             f"{', '.join(alone)}: each master keeps a store of its own, so each tells on its own of an outage that all "
             f"of them see; with {DATABASE_URL} they are told once."
         )
+
+
+def print_accounts(options: RunOptions, console: Console | None = None) -> None:
+    """Who logs in to which test account when; nothing where no check logs in."""
+    console = console or Console()
+    settings = load_timetable(options.source).base
+    checks = [check for check in build_checks(settings, options.source.path).values() if check.options.enabled]
+    checks = [check for check in checks if check.rota.accounts]
+    table = Table(title="Who logs in to which test account, by the UTC day", title_justify="left")
+    for heading in ("check", "account", "who", "from", "until", "of each"):
+        table.add_column(heading, justify="right" if heading in {"from", "until", "of each"} else "left")
+    for check in checks:
+        for turn in check.rota.turns:
+            times = ("", "", "always") if turn.alone else (
+                show_duration(turn.begins), show_duration(turn.ends), show_duration(turn.cycle),
+            )  # fmt: skip
+            table.add_row(check.name, turn.account, turn.share, *times)
+        if not check.rota.turns:
+            table.add_row(check.name, ", ".join(check.rota.accounts), "whom the ledger lends it to", "", "", "any time")
+    if table.rows:
+        console.print(table)
+    if any(not turn.alone for check in checks for turn in check.rota.turns):
+        console.print(
+            f"A login begins {show_duration(CLOCK_S)} after its turn does and is over {show_duration(CLOCK_S)} before "
+            "it ends: no clock may be wrong by more."
+        )
+    for said in dict.fromkeys(by_hand(settings, check.rota) for check in checks):
+        if said:
+            console.print(said, highlight=False)
 
 
 def print_plan(plan: Plan, console: Console | None = None) -> None:

@@ -9,6 +9,7 @@ from probes.checks.probe import AccountSecrets
 from probes.config.models import Credentials, SecretSource, Settings
 from probes.config.secrets import read_secret
 from probes.errors import ConfigError
+from probes.safety.redact import Redactor
 
 _HEADER_VALUE = re.compile(r"[!-~\xa1-\xff](?:[ -~\xa0-\xff]*[!-~\xa1-\xff])?")
 
@@ -19,6 +20,33 @@ def account_secrets(credentials: Credentials, alias: str, environ: Mapping[str, 
     password = _needed(account.password, f"the password of the account {alias}", environ)
     seed = _seed(account.totp, alias, environ) if account.totp else ""
     return AccountSecrets(alias, account.user, password, seed)
+
+
+class AccountBook:
+    """What logs the accounts in, read when it is first needed; all of them are redacted, needed or not."""
+
+    def __init__(self, credentials: Credentials | None, environ: Mapping[str, str], redactor: Redactor) -> None:
+        self._credentials = credentials
+        self._environ = environ
+        self._redactor = redactor
+        self._known: dict[str, AccountSecrets] = {}
+        for alias, account in credentials.accounts.items() if credentials else ():
+            redactor.learn(account.user, alias)
+
+    def of(self, alias: str) -> AccountSecrets:
+        """What logs this account in. Raises ConfigError where it is missing, SecretStoreError where it is not to be had.
+
+        What a store does not give out is asked for again with the next call.
+        """
+        if alias not in self._known:
+            if self._credentials is None or alias not in self._credentials.accounts:
+                raise ConfigError(f"There is no account {alias!r} under credentials.accounts.")
+            found = account_secrets(self._credentials, alias, self._environ)
+            self._redactor.learn(found.password, "password")
+            if found.totp_seed:
+                self._redactor.learn(found.totp_seed, "one-time code seed")
+            self._known[alias] = found
+        return self._known[alias]
 
 
 def edge_header(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str] | None:

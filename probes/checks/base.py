@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
 from probes.checks.finding import Finding, degraded, failed
 from probes.config.models import CheckOptions, Settings
+from probes.config.turns import Rota
 from probes.safety.guard import READ_ONLY
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ class Check(ABC, Generic[OptionsT]):
         return ""
 
     @property
+    def rota(self) -> Rota:
+        """The accounts that it logs in to, and whose they are when."""
+        return Rota((self.account,) if self.account else ())
+
+    @property
     def logins(self) -> int:
         """How many sessions one attempt opens."""
         return 0
@@ -92,7 +98,7 @@ class Check(ABC, Generic[OptionsT]):
     @property
     def confirmable(self) -> bool:
         """Whether a failure may be looked at again at once: only by reading, and never by another log-in."""
-        return not self.writes and not self.account
+        return not self.writes and not self.rota.accounts
 
     def once(self) -> Self:
         """The same check, but tried once only."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from probes.checks.base import Check, PlannedCall
 from probes.checks.expect import connection_findings, json_object, lookup, number_at, status_finding, text_at
@@ -21,22 +21,54 @@ from probes.checks.probe import AccountSecrets, Probe
 from probes.checks.web_login import WebLogin, WebSession, web_login
 from probes.clients.http import Request, Response
 from probes.clients.session_tokens import tokens_in
-from probes.config.models import Name, Path
+from probes.config.models import Name, Path, Strict
+from probes.config.turns import Rota, Turns
 from probes.config.units import Duration
 from probes.errors import TransportError
 from probes.model import Layer, Outcome
 
 
-class LoginOptions(LogOutOptions):
-    """The account, the calls of a session, and what proves that a log-out worked."""
+class Expected(Strict):
+    """What one account's profile must say besides what is asked of all of them."""
 
-    account: Name = "basic"
+    profile: dict[str, str] = {}
+
+
+class LoginOptions(LogOutOptions):
+    """The account, the calls of a session, and what proves that a log-out worked.
+
+    In place of one `account` there may be several `accounts`, one after the other, where all who log in share a ledger;
+    and otherwise `turns`, by the time of day.
+    """
+
+    account: Name | None = None
+    accounts: tuple[Name, ...] = ()
+    turns: Turns | None = None
+    expect: dict[Name, Expected] = {}
     login_path: Path = "/api/v1/auth/login"
     history_path: Path = "/api/v1/history"
     profile: dict[str, str] = Field(default_factory=dict)
     within: Duration | None = None
     web: WebLogin | None = None
     timeout: Duration = Field(default=10.0)
+
+    @model_validator(mode="after")
+    def _one(self) -> LoginOptions:
+        given = [name for name in ("account", "accounts", "turns") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)}: only one of them says which accounts it logs in to")
+        if known := set(self.rota.accounts):
+            for name in self.expect:
+                if name not in known:
+                    raise ValueError(f"expect.{name}: it never logs in to {name}, but to {', '.join(sorted(known))}")
+        return self
+
+    @property
+    def rota(self) -> Rota:
+        """The accounts, and whose they are when; `basic` where nothing is said."""
+        if self.turns:
+            return Rota(tuple(self.turns.accounts), self.turns.turns)
+        return Rota(self.accounts or (self.account or "basic",))
 
 
 class LoginCheck(Check[LoginOptions]):
@@ -46,9 +78,9 @@ class LoginCheck(Check[LoginOptions]):
     Options = LoginOptions
 
     @property
-    def account(self) -> str:
-        """The alias of the test account."""
-        return self.options.account
+    def rota(self) -> Rota:
+        """The test accounts."""
+        return self.options.rota
 
     @property
     def logins(self) -> int:
@@ -88,7 +120,8 @@ class LoginCheck(Check[LoginOptions]):
         """End what an earlier run left open, then one session over the API, then one through the pages."""
         account = probe.tools.account
         if account is None:
-            finding = Finding(Outcome.ERROR, Layer.ACCOUNT, f"no account {self.options.account}", final=True)
+            why = probe.tools.no_account or "no account was given to log in to"
+            finding = Finding(Outcome.ERROR, Layer.ACCOUNT, why, final=True)
             probe.expect("login", [finding])
             return
         log_out = LogOut(probe, account, self.options)
@@ -171,7 +204,8 @@ class LoginCheck(Check[LoginOptions]):
             body = json_object(response)
             if text_at(body, "email").lower() != account.user.lower():
                 yield failed("the profile is not the account's", account.alias, "another account")
-            for path, expected in self.options.profile.items():
+            own = self.options.expect.get(account.alias, Expected()).profile
+            for path, expected in {**self.options.profile, **own}.items():
                 if lookup(body, path) != expected:
                     yield failed(f"the profile's {path} is not as configured", expected)
 

@@ -101,6 +101,7 @@ class Tools:
     browser: Browser | None = None
     no_browser: str = ""  # why there is none
     account: AccountSecrets | None = None
+    no_account: str = ""  # why there is none
     screenshot_path: str = ""
     sleep: Callable[[float], None] = time.sleep
     see_out: SeeOut = _to_its_end

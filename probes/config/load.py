@@ -84,6 +84,12 @@ class Timetable:
         for numbers in holding_together(self._base, (self._region,)):
             yield _names(numbers), self._with(numbers)
 
+    def by_region(self) -> Iterator[tuple[str, Settings]]:
+        """Every settings that can hold in each region, with the region."""
+        for region in self._base.regions or (self._region,):
+            for numbers in holding_together(self._base, (region,)):
+                yield region, self._with(numbers)
+
     def everywhere(self) -> Iterator[tuple[str, Settings]]:
         """The same without overrides, and in all regions: for a plan's worst case."""
         yield "", self._base

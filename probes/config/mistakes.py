@@ -78,7 +78,7 @@ class Mistakes:
         loc = (*prefix, *inner)
         if kind == "extra_forbidden":
             owner = _model_at(model, inner[:-1])
-            if owner is SecretSource:  # what stands there may be the secret itself
+            if owner and issubclass(owner, SecretSource):  # what stands there may be the secret itself
                 self.say(loc[:-1], NO_SECRET_HERE)
             else:
                 self.say(loc, f"unknown key{did_you_mean(str(inner[-1]), _keys(owner))}")
@@ -86,7 +86,7 @@ class Mistakes:
             pass  # what stands there is wrong, each said on its own, so that pydantic counts nothing
         elif kind == "missing":
             self.say(loc, "is missing")
-        elif kind == "model_type" and _model_at(model, inner) is SecretSource:
+        elif kind == "model_type" and issubclass(_model_at(model, inner) or BaseModel, SecretSource):
             self.say(loc, NO_SECRET_HERE)
         else:
             message = detail["msg"].removeprefix("Value error, ")

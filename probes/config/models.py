@@ -20,6 +20,8 @@ from probes.safety.limits import CallPattern, RateLimit
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE")  # RFC 9110, 9.3; RFC 5789
+AWS_SECRET = re.compile(r"[A-Za-z0-9/_+=.@:-]{1,512}")
+"""A name or an ARN (CreateSecret in the API's reference)."""
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
@@ -109,6 +111,10 @@ class SecretSource(Strict):
 
     @model_validator(mode="after")
     def _one(self) -> SecretSource:
+        self._plain()
+        return self
+
+    def _plain(self) -> None:
         if (self.env is None) == (self.file is None):
             raise ValueError("a secret names either env: VARIABLE or file: PATH")
         # never repeated in a message: somebody may have written the secret itself here
@@ -116,10 +122,33 @@ class SecretSource(Strict):
             raise ValueError("env: names an environment variable, in capital letters; the secret itself stands there")
         if self.file is not None and not self.file.strip():
             raise ValueError("file: names a file")
-        return self
 
     def __str__(self) -> str:
         return f"the environment variable {self.env}" if self.env else f"the file {self.file}"
+
+
+class StoredSecret(SecretSource):
+    """The same, or a secret in AWS Secrets Manager by its name or ARN; `key` takes one text out of a JSON object."""
+
+    aws_secret: str | None = None
+    key: str = ""
+
+    @model_validator(mode="after")
+    def _one(self) -> StoredSecret:
+        if self.aws_secret is None:
+            if self.key:
+                raise ValueError("key: is of a JSON object in aws_secret:")
+            self._plain()
+        elif self.env is not None or self.file is not None:
+            raise ValueError("a secret names one of env: VARIABLE, file: PATH and aws_secret: NAME")
+        elif not AWS_SECRET.fullmatch(self.aws_secret):
+            raise ValueError(
+                "aws_secret: names a secret in AWS Secrets Manager, or is its ARN; it is not the secret itself"
+            )
+        return self
+
+    def __str__(self) -> str:
+        return f"the AWS secret {self.aws_secret}" if self.aws_secret else super().__str__()
 
 
 class Certificate(Strict):
@@ -145,8 +174,8 @@ class Account(Strict):
     """A dedicated test account. Everywhere else it is called by its alias only."""
 
     user: str
-    password: SecretSource
-    totp: SecretSource | None = None
+    password: StoredSecret
+    totp: StoredSecret | None = None
 
 
 class EdgeHeader(Strict):
@@ -218,6 +247,9 @@ class Backoff(Strict):
     first: Duration = 0.3
     longest: Duration = 3.0
 
+
+CLEANUP_S = 4.0
+"""How long after a check's own time its log-out may still be sent."""
 
 LAST_ORDERS_S = 1.2
 """How long before the end of a run every check is cut off, so that log-outs and reports still fit into its time."""

@@ -1,4 +1,4 @@
-"""A secret from where the configuration says that it is: an environment variable or a file."""
+"""A secret from where the configuration says that it is: an environment variable, a file, or a store of secrets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from probes.config.models import SecretSource
+from probes.config.aws_secrets import read_aws_secret
+from probes.config.models import SecretSource, StoredSecret
 from probes.errors import ConfigError
 
 LARGEST_SECRET = 4096
@@ -17,9 +18,13 @@ LARGEST_SECRET = 4096
 def read_secret(source: SecretSource, environ: Mapping[str, str]) -> SecretStr | None:
     """A secret from its source, without the end of its line; None where it is missing or empty.
 
-    Raises ConfigError where a file cannot be read.
+    Raises ConfigError where a file cannot be read, and SecretStoreError where a store does not give it out.
     """
-    if source.env:
+    if isinstance(source, StoredSecret) and source.aws_secret:
+        value = read_aws_secret(source.aws_secret, source.key, environ)
+        if len(value.encode()) > LARGEST_SECRET:
+            raise ConfigError(f"{source} is longer than {LARGEST_SECRET} bytes: that is no password.")
+    elif source.env:
         value = environ.get(source.env, "")
     else:
         try:

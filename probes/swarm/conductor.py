@@ -14,20 +14,21 @@ from typing import Any, Protocol
 import gevent
 from gevent.lock import BoundedSemaphore
 
+from probes.account_rules import permit_s
 from probes.checks.base import Check
 from probes.checks.control import NetworkControl
 from probes.checks.execute import execute
 from probes.checks.probe import Tally, Tools
 from probes.clients.browser import Browser
 from probes.clients.http import HttpClient
-from probes.config.models import LAST_ORDERS_S
+from probes.config.models import CLEANUP_S, LAST_ORDERS_S
 from probes.deadline import CutOff, Deadline
-from probes.errors import LedgerError, NoBudgetError, PausedError
+from probes.errors import ConfigError, LedgerError, NoBudgetError, NotOurTurnError, PausedError
 from probes.files import keep_newest
 from probes.model import Layer, LimitUse, Outcome, RequestCount, Verdict
 from probes.pipeline import presentable
 from probes.safety.permits import Meter
-from probes.swarm.desk import CLEANUP_S, Desk, permit_s
+from probes.swarm.desk import Desk
 from probes.swarm.equipment import Equipment
 from probes.swarm.see_out import see_out
 from probes.swarm.unjudged import heard_from, of_nothing_sent, unjudged
@@ -225,6 +226,8 @@ class Conductor:
             why = cut.why
         except PausedError as paused:
             why = paused.message  # which says so
+        except NotOurTurnError as others:
+            return unjudged(name, Outcome.SKIPPED, Layer.ACCOUNT, others.message)
         except NoBudgetError as empty:
             why = f"no budget: {empty.message}"
         return unjudged(name, Outcome.SKIPPED, Layer.BUDGET, why)
@@ -286,6 +289,12 @@ class Conductor:
         equipment = self.equipment
         brakes = self.desk.brakes
         shots = equipment.options.state / "screenshots"
+        account, no_account = None, ""
+        if meter.permit.account:
+            try:
+                account = equipment.accounts.of(meter.permit.account)
+            except ConfigError as problem:
+                no_account = problem.message
 
         def new_client(deadline: Deadline) -> HttpClient:
             return HttpClient(
@@ -304,7 +313,8 @@ class Conductor:
             tally=self._tally,
             browser=self._browser,
             no_browser=self._no_browser,
-            account=equipment.accounts.get(check.account),
+            account=account,
+            no_account=no_account,
             screenshot_path=str(shots / f"{equipment.run_id}-{check.name}.png"),
             sleep=gevent.sleep,
             see_out=lambda work: see_out(work, lambda: min(LAST_WORDS_S, span.cleanup_ends.remaining() / 2)),

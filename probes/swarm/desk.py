@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any, Protocol
 
+from probes.account_rules import hold_s, permit_s
 from probes.checks.base import Check
 from probes.clients.http import Brakes
-from probes.config.models import Settings
+from probes.config.models import CLEANUP_S
 from probes.errors import LedgerError, PausedError
 from probes.model import LimitUse
 from probes.safety.brakes import LedgerBrakes
@@ -17,9 +18,6 @@ from probes.safety.permits import Meter, Permit
 from probes.swarm.equipment import Equipment
 
 AnyCheck = Check[Any]
-
-CLEANUP_S = 4.0
-"""How long after a check's own time its log-out may still be sent."""
 
 
 class Desk(Protocol):
@@ -76,10 +74,16 @@ class LedgerDesk:
         return self._opened().meter(self.permit(check, deadline_s))
 
     def permit(self, check: AnyCheck, deadline_s: float, egress: str = "") -> Permit:
-        """Reserve it in the ledger; `egress` as in `Permit`. Raises what `Authority.grant` raises."""
+        """Reserve it in the ledger; `egress` as in `Permit`.
+
+        Raises NotOurTurnError where no account is ours now, and what `Authority.grant` raises.
+        """
         own, cleanup = check.quota()
+        every = self._equipment.settings.every(check.options)
+        share = self._equipment.options.share
+        account = check.rota.choose(share, time.time(), hold_s(deadline_s), every)
         return self._opened().grant(
-            check.name, quota=own, cleanup=cleanup, account=check.account,
+            check.name, quota=own, cleanup=cleanup, account=account,
             deadline_s=deadline_s, cleanup_s=CLEANUP_S, egress=egress,
         )  # fmt: skip
 
@@ -139,12 +143,6 @@ def _authority(equipment: Equipment, ledger: Ledger) -> Authority:
         limits=settings.rate_limits,
         region=equipment.options.region,
     )
-
-
-def permit_s(check: AnyCheck, settings: Settings, left_s: float) -> float:
-    """How long a permit must last: the check's own time, and where requests wait for each other, all there is."""
-    spaced = any(limit.spaced for limit in settings.rate_limits)
-    return left_s if spaced else min(left_s, check.options.timeout + 0.5)
 
 
 def limit_use(limit: RateLimit, peak: int) -> LimitUse:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from probes.accounts.secrets import account_secrets, edge_header
+from probes.account_rules import meetings
+from probes.accounts.secrets import AccountBook, edge_header
 from probes.accounts.sessions import OpenSessions
-from probes.checks.probe import AccountSecrets
 from probes.checks.registry import AnyCheck, check_classes, checks_of, load_settings, load_timetable
 from probes.clients.answers import Refusal
 from probes.clients.http import Identity
@@ -20,7 +20,7 @@ from probes.config.channels import load_channels
 from probes.config.load import Timetable
 from probes.config.models import Settings
 from probes.config.rules import guard_rules, user_agent
-from probes.errors import ConfigError
+from probes.errors import ConfigError, SecretStoreError
 from probes.options import DATABASE_URL, RunOptions
 from probes.plan import problems_of
 from probes.safety.guard import Guard, on_this_machine
@@ -39,7 +39,7 @@ class Equipment:
     guard: Guard
     identity: Identity
     redactor: Redactor
-    accounts: Mapping[str, AccountSecrets]
+    accounts: AccountBook
     refusals: tuple[Refusal, ...]
     sessions: OpenSessions
     timetable: Timetable
@@ -134,7 +134,10 @@ def equip(
     for secret in load_channels(options.source.path.parent / CHANNELS).secrets(os.environ):  # a master has these
         redactor.learn(secret, "channel secret")
     needed = _needed(options, timetable, classes) if sends else []
-    accounts = _accounts(settings, needed, environ, redactor)
+    accounts = AccountBook(settings.credentials, environ, redactor)
+    _refuse_without_secrets(
+        accounts, settings, sorted({one for check in needed for one in check.rota.of(options.share)})
+    )
     edge = edge_header(settings, environ) if sends else None
     if edge:
         redactor.learn(edge[1], "edge header")
@@ -158,6 +161,7 @@ def _refuse_what_does_not_hold(
         known |= dict.fromkeys(checks)
         found = problems_of(settings, checks, options.share, options.region)
         problems += [f"{line} (with {name})" if name and line not in problems else line for line in found]
+    problems += meetings(timetable, classes)
     unknown = [name for name in options.checks if name not in known]
     problems += [f"--check {name}: no such check; one of {', '.join(known)}" for name in unknown]
     if problems:
@@ -188,29 +192,17 @@ def _left_out(options: RunOptions, checks: Mapping[str, AnyCheck], settings: Set
     return left_out
 
 
-def _accounts(
-    settings: Settings,
-    checks: list[AnyCheck],
-    environ: Mapping[str, str],
-    redactor: Redactor,
-) -> dict[str, AccountSecrets]:
-    """The accounts that the checks of this run need; all of them are redacted, needed or not."""
-    if settings.credentials is None:
-        return {}
-    for alias, account in settings.credentials.accounts.items():
-        redactor.learn(account.user, alias)
-    found, problems = {}, []
-    for alias in sorted({check.account for check in checks if check.account}):
+def _refuse_without_secrets(accounts: AccountBook, settings: Settings, aliases: Iterable[str]) -> None:
+    """Raise ConfigError where a password is missing. One that a store keeps may be had later: that is the login's."""
+    problems = []
+    for alias in aliases:
         try:
-            found[alias] = account_secrets(settings.credentials, alias, environ)
+            accounts.of(alias)
+        except SecretStoreError:
+            continue
         except ConfigError as problem:
             problems.append(problem.message)
-            continue
-        redactor.learn(found[alias].password, "password")
-        if found[alias].totp_seed:
-            redactor.learn(found[alias].totp_seed, "one-time code seed")
     if problems:
         if on_this_machine(settings.target.url):
             problems.append("For the stand-in it is set by itself: smokeprobe standin -- smokeprobe run")
         raise ConfigError("A secret is missing:", tuple(problems))
-    return found

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from probes.account_rules import permit_s
+from probes.config.models import CLEANUP_S
 from probes.errors import LedgerError, NoBudgetError, PausedError
 from probes.safety.ledger import HANDOVER_S, KEEP_S
 from probes.safety.limits import CLOCK_RATE, covering
 from probes.safety.permits import Permit, Usage
 from probes.swarm.board import LimitSeen, limit_seen
-from probes.swarm.desk import CLEANUP_S, LedgerDesk, ledger_of, permit_s
+from probes.swarm.desk import LedgerDesk, ledger_of
 from probes.swarm.equipment import Equipment
 
 MOST_OWED = 256

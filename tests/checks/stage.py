@@ -85,7 +85,12 @@ class Stage:
         own, cleanup = check.quota()
         timeout_s = check.options.timeout if self.timeout_s is None else self.timeout_s
         permit = authority.grant(
-            "tested", quota=own, cleanup=cleanup, account=check.account, deadline_s=timeout_s + 0.5, cleanup_s=4.0
+            "tested",
+            quota=own,
+            cleanup=cleanup,
+            account=next(iter(check.rota.accounts), ""),
+            deadline_s=timeout_s + 0.5,
+            cleanup_s=4.0,
         )
         meter = authority.meter(permit)
         brakes = LedgerBrakes(ledger, authority, settings.rate_limits, self.url)
@@ -102,7 +107,7 @@ class Stage:
             tally=self.tally,
             browser=self.browser,
             no_browser="" if self.browser else "left out by --no-browser",
-            account=AccountSecrets("basic", EMAIL, self.password) if check.account else None,
+            account=AccountSecrets("basic", EMAIL, self.password) if check.rota.accounts else None,
             sleep=self.naps.append,
         )
         self.attempts.clear()
