@@ -18,7 +18,7 @@ from tests.test_plan import configuration
 
 REGIONS = ["us-east-1", "us-west-2", "eu-west-1"]
 MASTERS = {name: {"share": name, "regions": [name]} for name in REGIONS}
-SHARES = dict.fromkeys(("adhoc", *REGIONS), {"part": "25%", "own_address": True})
+SHARES = {name: {"part": "25%", "own_address": True} for name in ("adhoc", *REGIONS)}
 ACCOUNTS = {
     name: {"user": f"{name}@example.com", "password": {"env": "A_PASSWORD"}} for name in ("basic", "premium", "third")
 }
@@ -79,7 +79,7 @@ def test_turns_keep_them_apart_and_by_hand_one_account_is_free(tmp_path: Path) -
 def test_each_region_may_have_an_account_of_its_own_by_turns_or_by_an_override(tmp_path: Path) -> None:
     own = {"basic": {"us-east-1": "0m"}, "premium": {"us-west-2": "0m"}, "third": {"eu-west-1": "0m"}}
     assert problems(tmp_path, {"turns": {"accounts": own}}) == ""
-    laid = [
+    laid: list[dict[str, Any]] = [
         {"regions": [region], "checks": {"login-1": {"account": account}}}
         for region, account in zip(REGIONS, ("basic", "premium", "third"), strict=True)
     ]

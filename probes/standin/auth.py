@@ -70,7 +70,7 @@ def user_data(target: Target, account: Account) -> dict[str, Any]:
     data: dict[str, Any] = {"email": account.email, "last_login_at": last_login_at}
     if target.persona == "gateway":
         names = {"id": f"user-{account.alias}", "username": account.email.partition("@")[0]}
-        data |= names | {"role": "user", "is_active": True, "is_verified": True}
+        data |= names | {"role": "user", "plan": account.alias, "is_active": True, "is_verified": True}
     return data
 
 

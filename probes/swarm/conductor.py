@@ -247,7 +247,8 @@ class Conductor:
                     wait_s = max(POLL_S, min(empty.retry_in_s, 1.0))
                     if span.ends.remaining() < max(wait_s, min(empty.retry_in_s, 1e6)):
                         raise
-                    note = f"{check.name} waits for budget: {empty.message}"
+                    what = "its turn" if isinstance(empty, NotOurTurnError) else "budget"
+                    note = f"{check.name} waits for {what}: {empty.message}"
                 else:
                     return self._execute(check, meter, progress, span)
             if not told:
