@@ -1,4 +1,4 @@
-"""What keeps two runs off one test account: by a ledger in common, an account of one's own, or turns that cannot meet."""
+"""What keeps two runs off one test account: a ledger in common, an account of one's own, or turns."""
 
 from __future__ import annotations
 

@@ -34,9 +34,10 @@ class AccountBook:
             redactor.learn(account.user, alias)
 
     def of(self, alias: str) -> AccountSecrets:
-        """What logs this account in. Raises ConfigError where it is missing, SecretStoreError where it is not to be had.
+        """What logs this account in.
 
-        What a store does not give out is asked for again with the next call.
+        Raises ConfigError where it is missing, SecretStoreError where a store does not give it out: that is
+        asked for again with the next call.
         """
         if alias not in self._known:
             if self._credentials is None or alias not in self._credentials.accounts:

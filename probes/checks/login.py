@@ -31,7 +31,7 @@ from probes.model import Layer, Outcome
 class Expected(Strict):
     """What one account's profile must say besides what is asked of all of them."""
 
-    profile: dict[str, str] = {}
+    profile: dict[str, str] = Field(default_factory=dict)
 
 
 class LoginOptions(LogOutOptions):
@@ -44,7 +44,7 @@ class LoginOptions(LogOutOptions):
     account: Name | None = None
     accounts: tuple[Name, ...] = ()
     turns: Turns | None = None
-    expect: dict[Name, Expected] = {}
+    expect: dict[Name, Expected] = Field(default_factory=dict)
     login_path: Path = "/api/v1/auth/login"
     history_path: Path = "/api/v1/history"
     profile: dict[str, str] = Field(default_factory=dict)

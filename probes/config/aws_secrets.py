@@ -20,7 +20,7 @@ _ADDRESSES = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL")
 
 _REFUSED = {
     "ResourceNotFoundException": "there is none of that name in this account and region",
-    "AccessDeniedException": "access is denied: allow secretsmanager:GetSecretValue, and kms:Decrypt where a key of yours is used",
+    "AccessDeniedException": "access is denied: allow secretsmanager:GetSecretValue (kms:Decrypt for a key of yours)",
     "DecryptionFailure": "its key cannot decrypt it",
     "ExpiredTokenException": "our credentials have expired",
     "UnrecognizedClientException": "our credentials are not known there",

@@ -107,7 +107,7 @@ def _turns(account: str, begins: Mapping[str, float], cycle: float) -> Iterator[
 
 @dataclass(frozen=True, slots=True)
 class Rota:
-    """Which accounts a check logs in to: by `turns`, or without any, now one and now another, lent out by the ledger alone."""
+    """Which accounts a check logs in to: by `turns`, or without any, one or another, as the ledger lends it."""
 
     accounts: tuple[str, ...] = ()
     turns: tuple[Turn, ...] = ()
@@ -121,7 +121,8 @@ class Rota:
     def choose(self, share: str, now: float, hold_s: float, every: float) -> str:
         """The account for a hold of so many seconds that begins now; '' where none is needed.
 
-        Of several that are free one is drawn, the same for a whole interval (`every`). Raises NotOurTurnError where none is.
+        Of several that are free one is drawn, the same for a whole interval (`every`). Raises NotOurTurnError where
+        none is.
         """
         if not self.accounts:
             return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Protocol
 
-from probes.account_rules import hold_s, permit_s
+from probes.account_rules import hold_s
 from probes.checks.base import Check
 from probes.clients.http import Brakes
 from probes.config.models import CLEANUP_S

@@ -47,7 +47,7 @@ def rotas(draw: st.DrawFn) -> Rota:
     begins = st.floats(0, minutes - 0.01).map(lambda value: f"{value:.2f}m")
     one = st.dictionaries(st.sampled_from(SHARES), begins, min_size=1)
     accounts = draw(st.dictionaries(st.sampled_from(["basic", "premium"]), one, min_size=1))
-    assume(all(len(set(map(lambda text: float(text[:-1]), each.values()))) == len(each) for each in accounts.values()))
+    assume(all(len({float(text[:-1]) for text in each.values()}) == len(each) for each in accounts.values()))
     turns = Turns.model_validate({"cycle": cycle, "accounts": accounts})
     return Rota(tuple(turns.accounts), turns.turns)
 
