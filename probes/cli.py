@@ -28,6 +28,7 @@ from probes.cli_options import (
     TargetUrl,
     say_errors,
 )
+from probes.cli_schedule import schedule
 from probes.errors import ConfigError
 from probes.options import ENVIRONMENT, RunOptions, check_names, forget_empty, resume_command
 
@@ -50,6 +51,7 @@ monitoring = typer.Typer(
 )
 app.add_typer(monitoring, name="monitoring")
 app.add_typer(alerts, name="alerts")
+app.add_typer(schedule, name="schedule")
 app.command()(history)
 app.command()(report)
 app.command()(baseline)
