@@ -220,7 +220,8 @@ def validate(
 ) -> None:
     """Check a configuration and show its plan: the worst case for each limit, what a day costs, what rules come to.
 
-    Sends nothing. Exit code 2 where there is a mistake, or where it does not fit under the ceiling.
+    So it does with the whole schedule, and says what holds for each entry on its kind of machine. Sends nothing.
+    Exit code 2 where there is a mistake, or where it does not fit under the ceiling.
     """
     from probes.validate import (
         print_plan,
@@ -230,11 +231,13 @@ def validate(
         sums_of_rules,
         validate_plan,
     )
+    from probes.validate_schedule import print_schedule
 
     def work() -> None:
         options = RunOptions(env=env, config=config, target_url=target_url, region=region, share=share)
         print_plan(validate_plan(options))
         print_rules(sums_of_rules(options))
+        print_schedule(options)
         print_whom_no_rule_tells(options)
         print_what_is_over(options)
 

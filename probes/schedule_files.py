@@ -39,12 +39,13 @@ class ScheduleFiles:
 
     def render(self) -> int:
         """Write what is out of date, and remove what is no longer rendered."""
-        for name, text in self._all().items():
+        files = self._all()
+        for name, text in files.items():
             path = self.directory / name
             if _text(path) != text:
                 write_atomically(path, text)
                 self.console.print(f"{path} is written.")
-        for path in self._left(self._all()):
+        for path in self._left(files):
             path.unlink()
             self.console.print(f"{path} is removed: nothing in {self.file} is rendered to it.")
         return UP_TO_DATE
@@ -99,13 +100,14 @@ def _text(path: Path) -> str | None:
 
 def _planned(file: ScheduleFile, folder: Path) -> tuple[Planned, ...]:
     """Every entry with its environment, which stands beside the schedule."""
-    problems: list[str] = []
-    planned: list[Planned] = []
-    for name, entry in file.schedule.entries.items():
-        path = folder / f"{entry.env}.yaml"
-        settings = load_settings(Source(path, entry.region))
-        problems += schedule_problems(file, settings, build_checks(settings, path))
-        planned.append(Planned(name, entry, settings, keeps_ledger(entry, settings)))
+    places = {(entry.env, entry.region): folder / f"{entry.env}.yaml" for entry in file.schedule.entries.values()}
+    found = {place: load_settings(Source(path, place[1])) for place, path in places.items()}
+    problems: dict[str, None] = {}
+    for place, path in places.items():
+        problems.update(dict.fromkeys(schedule_problems(file, found[place], build_checks(found[place], path))))
     if problems:
-        raise ConfigError(f"{folder / FILE} does not hold:", tuple(dict.fromkeys(problems)))
-    return tuple(planned)
+        raise ConfigError(f"{folder / FILE} does not hold:", tuple(problems))
+    return tuple(
+        Planned(name, entry, settings := found[entry.env, entry.region], keeps_ledger(entry, settings))
+        for name, entry in file.schedule.entries.items()
+    )

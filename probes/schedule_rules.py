@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from typing import Any
 
 from probes.checks.base import Check
-from probes.config.cron_schedule import DAY_S, Entry, Schedule, ScheduleFile
+from probes.config.cron_schedule import DAY_S, WEEK_S, Entry, Schedule, ScheduleFile
 from probes.config.mistakes import Mistakes, did_you_mean
 from probes.config.models import Settings
 from probes.config.shares import ADHOC
@@ -84,11 +84,15 @@ def schedule_problems(file: ScheduleFile, settings: Settings, checks: Checks) ->
     if mistakes is None:
         return []
     entries = entries_of(file.schedule, settings.env)
+    starts = {name: file.schedule.starts(entry) for name, entry in entries.items()}
     for name, entry in entries.items():
         _look_at(name, entry, mistakes, settings, checks)
-        _look_at_time(name, entry, mistakes, file.schedule, settings)
-    for (one, its), (other, others) in combinations(entries.items(), 2):
-        _look_at_both(one, its, other, others, mistakes, file.schedule, settings)
+        late = file.schedule.late(entry)
+        for why in _time_problems(entry, starts[name], late, settings):
+            mistakes.say(("entries", name, "cron"), why)
+    for one, other in combinations(entries, 2):
+        if not all(keeps_ledger(entries[name], settings) for name in (one, other)):
+            _look_at_both(one, other, entries, starts, mistakes)
     _look_at_room(entries, mistakes, whole(file.schedule, settings, checks))
     return mistakes.lines()
 
@@ -99,7 +103,7 @@ def run_by(entry: Entry, checks: Checks) -> dict[str, AnyCheck]:
 
 
 def _needs_of(entry: Entry, settings: Settings, checks: Checks) -> dict[RateLimit, int]:
-    """One run is the most that a window holds: `_look_at_time`, and a wait on machines that may start at any time."""
+    """One run is the most that a window holds: `_time_problems`, and a wait on machines that may start at any time."""
     return {item.limit: item.run for item in make_plan(settings, run_by(entry, checks)).limits}
 
 
@@ -155,52 +159,50 @@ def _wanted(entry: Entry, settings: Settings) -> Iterator[str]:
         yield DATABASE_URL
 
 
-def _look_at_time(name: str, entry: Entry, mistakes: Mistakes, schedule: Schedule, settings: Settings) -> None:
-    where = ("entries", name)
+def _time_problems(entry: Entry, starts: Sequence[float], late: float, settings: Settings) -> Iterator[str]:
     if entry.timeout <= settings.run.timeout:
         run = show_duration(settings.run.timeout)
-        mistakes.say((*where, "timeout"), f"is for the whole job: a run alone has {run} (run.timeout)")
-    late = schedule.kubernetes.late if schedule.kubernetes and entry.platform == "kubernetes" else 0.0
+        yield f"timeout is for the whole job: a run alone has {run} (run.timeout)"
     window = max((limit.hold_s for limit in settings.rate_limits), default=0.0)
-    starts = schedule.starts(entry)
-    gap = min((later - earlier for earlier, later in pairwise(starts)), default=7 * DAY_S)
+    gap = min((later - earlier for earlier, later in pairwise(starts)), default=WEEK_S)
     if gap < late + entry.timeout + window:
-        mistakes.say(
-            (*where, "cron"),
+        yield (
             f"begins again after {show_duration(gap)}, but a run may be {show_duration(late)} late, take "
-            f"{show_duration(entry.timeout)}, and counts for {show_duration(window)} after that",
+            f"{show_duration(entry.timeout)}, and counts for {show_duration(window)} after that"
         )
 
 
-def _look_at_both(  # noqa: PLR0917 - two entries, each with its name
-    one: str, its: Entry, other: str, others: Entry, mistakes: Mistakes, schedule: Schedule, settings: Settings
+def _look_at_both(
+    one: str, other: str, entries: Mapping[str, Entry], starts: Mapping[str, Sequence[float]], mistakes: Mistakes
 ) -> None:
-    if keeps_ledger(its, settings) and keeps_ledger(others, settings):
-        return
+    """Two that have no ledger in common."""
+    its, others = entries[one], entries[other]
     if its.share == others.share:
         mistakes.say(
             ("entries", other, "share"),
             f"{others.share!r} is that of {one} too, and they have no ledger in common: give each a share of its own, "
             f"or both {DATABASE_URL}",
         )
-    if its.account and its.account == others.account and (at := _overlap(its, others, schedule)) is not None:
+    if not its.account or its.account != others.account:
+        return
+    at = _overlap((starts[one], its.timeout), (starts[other], others.timeout))
+    if at is not None:
         hour, minute = divmod(int(at % DAY_S) // 60, 60)
         mistakes.say(
             ("entries", other, "cron"),
-            f"at {hour:02}:{minute:02} {one} may still be logged in to {its.account}, and they have no ledger in "
-            f"common: begin apart, or give both {DATABASE_URL}",
+            f"at {hour:02}:{minute:02} {one} may run too, and both log in to {its.account} without a ledger in common: "
+            f"begin apart, or give both {DATABASE_URL}",
         )
 
 
-def _overlap(its: Entry, others: Entry, schedule: Schedule) -> float | None:
-    """The first moment of the week at which one begins while the other may still run."""
-    starts = [(at, its.timeout, 0) for at in schedule.starts(its)]
-    starts += [(at, others.timeout, 1) for at in schedule.starts(others)]
+def _overlap(one: tuple[Sequence[float], float], other: tuple[Sequence[float], float]) -> float | None:
+    """The first moment of the week at which one begins while the other may still run; each by its starts and length."""
+    starts = sorted((at, whose) for whose, (its, _) in enumerate((one, other)) for at in its)
     busy_until = [float("-inf"), float("-inf")]
-    for at, takes, whose in sorted(starts):
+    for at, whose in starts:
         if at < busy_until[1 - whose]:
             return at
-        busy_until[whose] = at + takes
+        busy_until[whose] = at + (one, other)[whose][1]
     return None
 
 
@@ -211,8 +213,9 @@ def _look_at_room(entries: Mapping[str, Entry], mistakes: Mistakes, all_of_it: W
             continue  # spaced requests wait for each other
         window = show_duration(limit.window_s)
         for name, entry in entries.items():
-            if (share := settings.shares.get(entry.share)) is None:
-                continue  # which is a mistake of its own
+            if _not_its_own(entry.share, settings):
+                continue  # which is a mistake already
+            share = settings.shares[entry.share]
             need = sum(each.needs[limit] for each in all_of_it.drawn if each.share == entry.share)
             if need > (room := share_slots(limit, share.part_of(limit))):
                 mistakes.say(

@@ -27,12 +27,13 @@ FILE = "cron-schedule.yaml"
 Platform = Literal["github", "kubernetes"]
 
 DAY_S = 86400.0
+WEEK_S = 7 * DAY_S
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,200}(@sha256:[0-9a-f]{64})?")
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_MONDAY = dt.datetime(2026, 1, 5)  # noqa: DTZ001 - its zone is the schedule's
+_MONDAY = dt.datetime(2026, 1, 5)  # noqa: DTZ001 - whatever the zone, and not a week in which its clock leaps
 
 
 def _variable(value: str) -> str:
@@ -110,13 +111,17 @@ class Schedule(Strict):
         """The entries of a platform, in their order."""
         return {name: entry for name, entry in self.entries.items() if entry.platform == platform}
 
-    def starts(self, entry: Entry, days: float = 7.0) -> tuple[float, ...]:
-        """When it begins in a week, in seconds since its Monday began; a day of 23 or 25 hours is not among them."""
+    def late(self, entry: Entry) -> float:
+        """How many seconds after its time it may begin; GitHub's own delays have no bound, and count as none."""
+        return self.kubernetes.late if self.kubernetes and entry.platform == "kubernetes" else 0.0
+
+    def starts(self, entry: Entry) -> tuple[float, ...]:
+        """When it begins in a week, in seconds since Monday began; no day of it has 23 or 25 hours."""
         from cronsim import CronSim
 
-        begin = _MONDAY.replace(tzinfo=self.zone) - dt.timedelta(seconds=1)
+        begin = _MONDAY - dt.timedelta(seconds=1)
         seconds = ((moment - begin).total_seconds() - 1.0 for moment in CronSim(entry.cron, begin))
-        return tuple(takewhile(lambda at: at < days * DAY_S, seconds))
+        return tuple(takewhile(lambda at: at < WEEK_S, seconds))
 
 
 @dataclass(frozen=True, slots=True)
