@@ -111,8 +111,10 @@ def test_what_a_platform_cannot_do(tmp_path: Path) -> None:
         (
             {"platform": "kubernetes", "cron": "*/7 * * * *", "timeout": "5m"},
             [
-                "entries.one.cron: begins again after 4 min, but a run may be 2 min late, take 5 min, and "
-                + "counts for 60 s after that"
+                (
+                    "entries.one.cron: begins again after 4 min, but a run may be 2 min late, take 5 min, and "
+                    "counts for 60 s after that"
+                )
             ],
         ),
     ],
@@ -137,10 +139,14 @@ def test_two_that_know_nothing_of_each_other_share_nothing(tmp_path: Path) -> No
     one = {**ENTRY, "account": "basic", "secrets": ["A_PASSWORD"]}
     other = {**one, "region": "eu-west-1", "cron": "4 * * * *"}
     assert problems(tmp_path, {"one": one, "two": other}, checks=LOGIN) == [
-        "entries.two.share: 'a' is that of one too, and they have no ledger in common: give each a share of its own, "
-        + f"or both {DATABASE_URL}",
-        "entries.two.cron: at 00:04 one may run too, and both log in to basic without a ledger in common: begin apart, "
-        + f"or give both {DATABASE_URL}",
+        (
+            "entries.two.cron: at 00:04 one may run too, and both log in to basic without a ledger in common: begin "
+            f"apart, or give both {DATABASE_URL}"
+        ),
+        (
+            "entries.two.share: 'a' is that of one too, and they have no ledger in common: give each a share of its "
+            f"own, or both {DATABASE_URL}"
+        ),
     ]
     apart = {**other, "share": "b", "cron": "5 * * * *"}
     assert not problems(tmp_path, {"one": one, "two": apart}, checks=LOGIN)
@@ -153,9 +159,11 @@ def test_all_of_it_fits_into_its_share_and_under_the_ceiling(tmp_path: Path) -> 
     """The check `one` has two requests, and each of its two further attempts one more; the ceiling is 99 of 1000."""
     small = {**SHARES, "a": {"part": 0.03}}
     assert problems(tmp_path, {"one": ENTRY}, shares=small) == [
-        "entries.one.share: all runs on 'a' need up to 4 requests of limits.api in 60 s, retries included; it has 2: "
-        + "fewer attempts, longer intervals or fewer checks; or a larger part in shares.a, or own_address: true in it if "
-        + "nobody else sends from its address"
+        (
+            "entries.one.share: all runs on 'a' need up to 4 requests of limits.api in 60 s, retries included; it has "
+            "2: fewer attempts, longer intervals or fewer checks; or a larger part in shares.a, or own_address: true "
+            "in it if nobody else sends from its address"
+        )
     ]
     assert not problems(tmp_path, {"one": ENTRY}, shares={**small, "a": {"part": 0.03, "own_address": True}})
     entries = {"one": ENTRY, "two": {**ENTRY, "region": "eu-west-1", "share": "b", "cron": "30 * * * *"}}
