@@ -9,14 +9,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from probes.checks.registry import build_checks, load_settings
+from probes.checks.registry import build_checks, load_timetable
 from probes.config.cron_schedule import FILE, Platform, ScheduleFile, load_schedule
 from probes.config.load import Source
+from probes.config.models import Settings
 from probes.errors import ConfigError
 from probes.files import write_atomically
 from probes.schedule_rules import keeps_ledger, schedule_problems
 from probes.scheduling.github import FOLDER as GITHUB
 from probes.scheduling.github import github_files
+from probes.scheduling.kubernetes import FOLDER as KUBERNETES
+from probes.scheduling.kubernetes import kubernetes_files
 from probes.scheduling.render import Files, Planned, Rendering
 
 UP_TO_DATE, OUT_OF_DATE = 0, 1
@@ -25,7 +28,7 @@ UP_TO_DATE, OUT_OF_DATE = 0, 1
 LINES_SHOWN = 20
 """So much of one difference is shown."""
 
-FOLDERS = (GITHUB,)
+FOLDERS = (GITHUB, KUBERNETES)
 """Whatever is in them is rendered: a file that no longer is, is one too many."""
 
 
@@ -87,7 +90,7 @@ class ScheduleFiles:
         def on(platform: Platform) -> Rendering:
             return Rendering(found.schedule, tuple(each for each in planned if each.entry.platform == platform))
 
-        return github_files(on("github"))
+        return github_files(on("github")) | kubernetes_files(on("kubernetes"))
 
     def _left(self, files: Files) -> list[Path]:
         there = [path for folder in FOLDERS for path in sorted((self.directory / folder).rglob("*")) if path.is_file()]
@@ -99,12 +102,15 @@ def _text(path: Path) -> str | None:
 
 
 def _planned(file: ScheduleFile, folder: Path) -> tuple[Planned, ...]:
-    """Every entry with its environment, which stands beside the schedule."""
+    """Every entry with its environment, which stands beside the schedule; as it is at no special hour."""
     places = {(entry.env, entry.region): folder / f"{entry.env}.yaml" for entry in file.schedule.entries.values()}
-    found = {place: load_settings(Source(path, place[1])) for place, path in places.items()}
+    found = {place: load_timetable(Source(path, place[1])).base for place, path in places.items()}
     problems: dict[str, None] = {}
+    looked_at: list[Settings] = []
     for place, path in places.items():
-        problems.update(dict.fromkeys(schedule_problems(file, found[place], build_checks(found[place], path))))
+        if (settings := found[place]) not in looked_at:  # most environments are the same in all their regions
+            looked_at.append(settings)
+            problems.update(dict.fromkeys(schedule_problems(file, settings, build_checks(settings, path))))
     if problems:
         raise ConfigError(f"{folder / FILE} does not hold:", tuple(problems))
     return tuple(

@@ -91,12 +91,24 @@ class GitHub(Strict):
     runner: tuple[Label, ...] = Field(min_length=1)
 
 
+class Fleet(Strict):
+    """A region's master and its workers: how many of these, and the variables with the secrets of each."""
+
+    workers: Annotated[int, Field(ge=1, le=30)]
+    master: tuple[Variable, ...]
+    worker: tuple[Variable, ...]
+
+
 class Kubernetes(Strict):
-    """A cluster in each region: where in it, what image, and how late a run may begin before it is left out."""
+    """A cluster in each region: where in it, what image, and how late a run may begin before it is left out.
+
+    With a `fleet`, each has the master of its region too.
+    """
 
     namespace: Namespace
     image: Image
     late: PositiveDuration
+    fleet: Fleet | None = None
 
 
 class Schedule(Strict):
@@ -163,4 +175,9 @@ def _platform_problems(schedule: Schedule, document: Document) -> list[str]:
                 break
             if (another.platform, another.env, another.region) == (entry.platform, entry.env, entry.region):
                 mistakes.say((*where, "region"), f"{other} runs {entry.env} from there on {entry.platform} already")
+    pods = schedule.on("kubernetes")
+    for name, entry in pods.items():
+        first, its = next(iter(pods.items()))
+        if (entry.env, entry.secrets) != (its.env, its.secrets):
+            mistakes.say(("entries", name), f"has not the env and the secrets of {first}: all clusters have one base")
     return mistakes.lines()

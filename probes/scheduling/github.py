@@ -33,11 +33,16 @@ def github_files(rendering: Rendering) -> Files:
     for each in rendering.planned:
         by_cron[each.entry.cron].append(each)
     jobs = [
-        {"name": group[0].name, "cron": cron, "runs": json.dumps([_run(rendering, each) for each in group])}
+        {
+            "name": group[0].name,
+            "cron": cron,
+            "runs": json.dumps([_run(rendering, each) for each in group]),
+            "secrets": sorted({name for each in group for name in each.entry.secrets}),
+        }
         for cron, group in by_cron.items()
     ]
     return {
-        f"{FOLDER}/smoke-schedule.yml": rendered("github/schedule.yml.j2", jobs=jobs, secrets=secrets),
+        f"{FOLDER}/smoke-schedule.yml": rendered("github/schedule.yml.j2", jobs=jobs),
         f"{FOLDER}/smoke-run.yml": rendered("github/run.yml.j2", secrets=secrets, **ACTIONS),
         f"{FOLDER}/action.yml": rendered("github/action.yml.j2", **ACTIONS),
     }

@@ -87,6 +87,13 @@ def test_what_a_platform_cannot_do(tmp_path: Path) -> None:
         "entries.two.region: one runs test from there on github already",
         "entries.three.platform: there is no kubernetes: beside entries to say where that is",
     ]
+    pod = {**ENTRY, "platform": "kubernetes"}
+    pods = {"one": pod, "two": {**pod, "region": "eu-west-1", "secrets": ["ANOTHER"]}}
+    path.write_text(json.dumps({"kubernetes": PLATFORMS["kubernetes"], "entries": pods}))
+    with pytest.raises(
+        ConfigError, match=r"entries\.two: has not the env and the secrets of one: all clusters have one"
+    ):
+        load_schedule(path)
 
 
 @pytest.mark.parametrize(
