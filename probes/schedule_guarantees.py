@@ -36,7 +36,7 @@ def guarantees(name: str, schedule: Schedule, settings: Settings, rules: Mapping
     yield _heeds(
         "heeds a pause, and what the target last refused", kept=kept, without="each run begins as if nothing had been"
     )
-    yield _tells_once(rules, kept=kept)
+    yield _tells_once(entry, rules, kept=kept)
     yield _heeds("is in the history", kept=kept, without="its record goes with its disk; the reports are kept apart")
     if entry.account:
         yield Guarantee(
@@ -89,11 +89,13 @@ def _heeds(promise: str, *, kept: bool, without: str) -> Guarantee:
     return Guarantee(promise, kept, f"by {DATABASE_URL}" if kept else f"{without}: {DATABASE_URL} would keep it")
 
 
-def _tells_once(rules: Mapping[str, Rule], *, kept: bool) -> Guarantee:
+def _tells_once(entry: Entry, rules: Mapping[str, Rule], *, kept: bool) -> Guarantee:
     promise = "an outage is told once, and its end"
     ours = [name for name, rule in rules.items() if rule.evaluator == OURS]
     if ours and not kept:
-        why = f"{', '.join(ours)} are not evaluated: without {DATABASE_URL} nobody would know what was told"
+        # where a run cannot know that its disk is new, it tells
+        what = "is told anew by each run" if entry.platform == "kubernetes" else "is not evaluated"
+        why = f"each of {', '.join(ours)} {what}: without {DATABASE_URL} nobody knows what people have been told"
         return Guarantee(promise, holds=False, why=why)
     tellers = sorted({rule.evaluator for rule in rules.values()})
     if not tellers:

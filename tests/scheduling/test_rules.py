@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from probes.checks.registry import build_checks, load_settings
+from probes.config.alert_rules import FILE as RULES
+from probes.config.alert_rules import OURS, load_rules
 from probes.config.cron_schedule import FILE, load_schedule
-from probes.config.load import Source
+from probes.config.load import Source, shipped
 from probes.config.models import Settings
 from probes.errors import ConfigError
 from probes.options import DATABASE_URL, RunOptions
@@ -224,6 +226,20 @@ def test_a_database_keeps_what_a_disk_forgets(tmp_path: Path) -> None:
         "a session that a killed run left is ended by the next",
         "what a service could not take is sent later",
     }
+
+
+@pytest.mark.parametrize(
+    ("platform", "says"), [("github", "is not evaluated"), ("kubernetes", "is told anew by each run")]
+)
+def test_our_own_rules_need_a_database_where_the_disk_is_a_new_one(tmp_path: Path, platform: str, says: str) -> None:
+    shipped_rules = load_rules(shipped("config") / RULES).rules
+    rules = {"success": shipped_rules["success"].model_copy(update={"evaluator": OURS})}
+    for secrets, holds in (([], False), ([DATABASE_URL], True)):
+        settings, _ = written(tmp_path, {"one": {**ENTRY, "platform": platform, "secrets": secrets}})
+        found = guarantees("one", load_schedule(tmp_path / FILE).schedule, settings, rules)
+        (told,) = [each for each in found if each.promise == "an outage is told once, and its end"]
+        assert told.holds is holds
+        assert holds or says in told.why
 
 
 def test_whoever_may_be_late_is_not_alone_on_an_account(tmp_path: Path) -> None:
