@@ -19,6 +19,7 @@ from gevent.threadpool import ThreadPool
 
 from probes.alerts.arithmetic import LOOK_S
 from probes.alerts.evaluator import BREAK_S, make_evaluator, never_fire, our_rules, own_regions, why_off
+from probes.alerts.run_link import run_url
 from probes.errors import SmokeprobeError, StoreError
 from probes.safety.permits import boot_clock
 from probes.store.record import KEEP_S
@@ -209,10 +210,5 @@ class RunAlerting:
         every = max(settings.every(check) for check in settings.checks.values())
         return make_evaluator(
             options, settings, self._rules, own_regions(settings, options.region), target=self._equipment.target,
-            break_s=2 * every, environ=self._environ, run_url=_run_url(self._environ),
+            break_s=2 * every, environ=self._environ, run_url=run_url(self._environ),
         )  # fmt: skip
-
-
-def _run_url(environ: Mapping[str, str]) -> str:
-    parts = [environ.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")]
-    return "{}/{}/actions/runs/{}".format(*parts) if all(parts) else ""
