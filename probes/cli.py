@@ -28,6 +28,7 @@ from probes.cli_options import (
     TargetUrl,
     say_errors,
 )
+from probes.cli_schedule import schedule
 from probes.errors import ConfigError
 from probes.options import ENVIRONMENT, RunOptions, check_names, forget_empty, resume_command
 
@@ -50,6 +51,7 @@ monitoring = typer.Typer(
 )
 app.add_typer(monitoring, name="monitoring")
 app.add_typer(alerts, name="alerts")
+app.add_typer(schedule, name="schedule")
 app.command()(history)
 app.command()(report)
 app.command()(baseline)
@@ -218,7 +220,8 @@ def validate(
 ) -> None:
     """Check a configuration and show its plan: the worst case for each limit, what a day costs, what rules come to.
 
-    Sends nothing. Exit code 2 where there is a mistake, or where it does not fit under the ceiling.
+    So it does with the whole schedule, and says what holds for each entry on its kind of machine. Sends nothing.
+    Exit code 2 where there is a mistake, or where it does not fit under the ceiling.
     """
     from probes.validate import (
         print_plan,
@@ -228,11 +231,13 @@ def validate(
         sums_of_rules,
         validate_plan,
     )
+    from probes.validate_schedule import print_schedule
 
     def work() -> None:
         options = RunOptions(env=env, config=config, target_url=target_url, region=region, share=share)
         print_plan(validate_plan(options))
         print_rules(sums_of_rules(options))
+        print_schedule(options)
         print_whom_no_rule_tells(options)
         print_what_is_over(options)
 

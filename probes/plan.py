@@ -79,6 +79,12 @@ def make_plan(settings: Settings, checks: Mapping[str, AnyCheck]) -> Plan:
     return Plan(limits, _day(settings, enabled), tuple(_control(settings, enabled)), owned_shares(settings))
 
 
+def needs_all_day(settings: Settings, checks: Mapping[str, AnyCheck]) -> dict[RateLimit, int]:
+    """For each limit the requests in the worst window of one region whose master runs the enabled checks."""
+    enabled = [check for check in checks.values() if _runs(settings, check)]
+    return {limit: _continuous(settings, enabled, limit) for limit in settings.rate_limits}
+
+
 def _control(settings: Settings, checks: list[AnyCheck]) -> Iterator[LimitPlan]:
     """Each check that fails has the control asked, but no sooner again than its last answer holds."""
     control = settings.control
@@ -254,8 +260,7 @@ def _ceiling_problems(settings: Settings, checks: Mapping[str, AnyCheck], share:
         if item.continuous > item.limit.ceiling:
             need = f"all checks at their intervals need up to {item.continuous}"
             yield _too_many(item, item.continuous, need, f"the ceiling is {item.limit.ceiling}")
-    needs = {limit: _continuous(settings, list(checks.values()), limit) for limit in settings.rate_limits}
-    yield from fit_problems(settings, needs)
+    yield from fit_problems(settings, needs_all_day(settings, checks))
     yield from _spacing_problems(settings, plan)
 
 

@@ -16,6 +16,8 @@ from probes.config.alert_rules import FILE as RULES
 from probes.config.alert_rules import OURS, Rule, load_rules
 from probes.config.channels import FILE as CHANNELS
 from probes.config.channels import load_channels, unreached
+from probes.config.cron_schedule import FILE as SCHEDULE
+from probes.config.cron_schedule import load_schedule
 from probes.config.dashboards import FOLDER, load_dashboards
 from probes.config.maintenance import FILE as MAINTENANCE
 from probes.config.maintenance import load_maintenance
@@ -25,12 +27,13 @@ from probes.config.units import show_duration
 from probes.errors import ConfigError
 from probes.options import DATABASE_URL, RunOptions
 from probes.plan import LimitPlan, Plan, make_plan, problems_of, worst_of
+from probes.schedule_rules import schedule_problems
 
 
 def validate_plan(options: RunOptions) -> Plan:
     """The worst plan of a configuration that is right and fits, over all overrides. Raises ConfigError otherwise.
 
-    What stands beside it, for the monitoring services, as rules, channels and maintenance, is looked at too.
+    What stands beside it, for the monitoring services, as rules, channels, maintenance and schedule, is looked at too.
     """
     source = options.source
     integration = load_integration(source.path.parent / FILE)
@@ -38,6 +41,7 @@ def validate_plan(options: RunOptions) -> Plan:
     rules = load_rules(source.path.parent / RULES)
     channels = load_channels(source.path.parent / CHANNELS)
     maintenance = load_maintenance(source.path.parent / MAINTENANCE)
+    schedule = load_schedule(source.path.parent / SCHEDULE)
     problems: list[str] = []
     plans: list[Plan] = []
     for name, settings in load_timetable(source).everywhere():
@@ -51,6 +55,7 @@ def validate_plan(options: RunOptions) -> Plan:
             ]
         found = arithmetic.problems_of(rules, settings, shared=shares_a_store(options, settings))
         found += problems_of(settings, checks, options.share, options.region)
+        found += schedule_problems(schedule, settings, checks)
         problems += [f"{line} (with {name})" if name and line not in problems else line for line in found]
         plans.append(make_plan(settings, checks))
     if problems:

@@ -19,7 +19,7 @@ from probes.errors import ConfigError
 
 Kinds = Mapping[str, type[CheckOptions]]
 KindsFor = Callable[[tuple[Path, ...]], Kinds]
-OF_ALL_ENVIRONMENTS = frozenset({"alert-rules", "channels", "maintenance", "monitoring-integration"})
+OF_ALL_ENVIRONMENTS = frozenset({"alert-rules", "channels", "cron-schedule", "maintenance", "monitoring-integration"})
 """Files that stand beside those of the environments, and are none."""
 
 _A_DAY = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)

@@ -81,6 +81,7 @@ def _reason(value: str) -> str:
     return value
 
 
+Cron = Annotated[str, AfterValidator(_cron)]
 Zone = Annotated[ZoneInfo, BeforeValidator(zone_of)]
 Moment = Annotated[dt.datetime, BeforeValidator(_moment)]
 Reason = Annotated[str, Field(max_length=200), AfterValidator(_reason)]
@@ -99,7 +100,7 @@ class Quieting(Strict):
 class Window(Quieting):
     """By `cron` and `lasts`, or `from` and `until`, in the time of its `zone`."""
 
-    cron: Annotated[str, AfterValidator(_cron)] | None = None
+    cron: Cron | None = None
     lasts: Annotated[PositiveDuration, AfterValidator(_length)] | None = None
     begin: Moment | None = Field(default=None, alias="from")
     until: Moment | None = None

@@ -58,7 +58,7 @@ def test_the_trace_of_a_failure_is_a_link_in_the_mail_and_in_slack(
         options = RunOptions(config=str(tmp_path / "config.yaml"), state_dir=str(tmp_path / "state"), region="eu")
         equipment = equip(options, {})
         store = Store(open_database(equipment.options.state, ""), equipment.target)
-        why = Reason("page", Layer.DNS, "status", "200", "503", REQUEST, TRACE)
+        why = Reason("page", Layer.HTTP, "status", "200", "503", REQUEST, TRACE)
         failed = Verdict("one", Outcome.FAILED, reason=why)
         store.add([record_of(failed, f"id {n}", time.time(), region="eu", verified=True) for n in range(3)])
         store.close()
