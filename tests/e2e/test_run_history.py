@@ -126,7 +126,7 @@ def test_each_run_of_the_web_ui_is_in_it_once(ui: Ui, tmp_path: Path) -> None:
     assert of_runs == [first["id"]] * 3 + [second["id"]] * 3
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_one_without_end_is_in_it_with_all_its_verdicts(runner: Runner, tmp_path: Path) -> None:
     made(tmp_path / "state")
     line = locust(runner, tmp_path, "--no-browser", "--check", "api", "--run-time", "8s", once=False)
