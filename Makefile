@@ -8,10 +8,10 @@ WAITING := -n $(shell expr $(CORES) \* 2)
 unexport PYTHONDONTWRITEBYTECODE
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links
 LINTS := lint-ruff lint-format lint-types lint-imports lint-deps lint-shell lint-tests
-# Debian packages that the slow tests and the fleet's stand on
+# Debian packages that the slow tests, the fleet's and a release's stand on
 TEST_TOOLS := nginx-light iproute2 faketime postgresql systemd prometheus prometheus-pushgateway prometheus-alertmanager
 
-.PHONY: help setup test smoke test-fleet slow test-tools lint $(LINTS) format lock build clean
+.PHONY: help setup test smoke test-fleet slow test-release test-tools lint $(LINTS) format lock build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -19,8 +19,8 @@ help: ## this list
 setup: ## everything that the other targets need, in .venv; costs nothing the second time
 	@deploy/setup.sh
 
-test: lint ## lints, types, import rules, and all tests but the slow ones and the fleet's
-	$(PYTEST) $(BUSY) -m "not slow and not fleet"
+test: lint ## lints, types, import rules, and all tests but the slow ones, the fleet's and a release's
+	$(PYTEST) $(BUSY) -m "not slow and not fleet and not release"
 
 smoke: setup ## all checks, with a real browser, against the stand-in; what it leaves is removed, unless it fails
 	@state=$$(mktemp -d) && \
@@ -32,6 +32,9 @@ test-fleet: setup ## masters and workers as real processes, three regions in net
 
 slow: setup ## the slow tests; root and test-tools needed
 	$(PYTEST) $(WAITING) -m slow
+
+test-release: setup ## before a release: long ones, of which the other tests show the like; root and test-tools needed
+	$(PYTEST) $(WAITING) -m release
 
 test-tools: ## what the slow tests and the fleet's need of Debian; installed when root
 	@dpkg -s $(TEST_TOOLS) >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends $(TEST_TOOLS); }

@@ -10,8 +10,9 @@ from typing import Any
 from probes.checks.base import Check
 from probes.config.cron_schedule import DAY_S, WEEK_S, Entry, Schedule, ScheduleFile
 from probes.config.mistakes import Mistakes, did_you_mean
-from probes.config.models import Settings
+from probes.config.models import SecretSource, Settings
 from probes.config.shares import ADHOC
+from probes.config.turns import Rota
 from probes.config.units import show_duration, shown
 from probes.options import DATABASE_URL
 from probes.plan import make_plan, needs_all_day
@@ -120,7 +121,7 @@ def _look_at(name: str, entry: Entry, mistakes: Mistakes, settings: Settings, ch
         mistakes.say((*where, "share"), why)
     for why in _account_problems(entry, settings, checks):
         mistakes.say((*where, "account"), why)
-    for variable in _wanted(entry, settings):
+    for variable in _wanted(entry, settings, checks):
         if variable not in entry.secrets:
             mistakes.say((*where, "secrets"), f"{variable} is missing: {settings.env} needs it")
 
@@ -135,23 +136,34 @@ def _not_its_own(share: str, settings: Settings) -> str:
 
 
 def _account_problems(entry: Entry, settings: Settings, checks: Checks) -> Iterator[str]:
-    used = {
-        check.account: name for name, check in run_by(entry, checks).items() if check.account and check.options.enabled
-    }
-    for account, name in used.items():
-        if account != entry.account:
-            yield f"the check {name} of {settings.env} logs in to {account}: write account: {account}"
-    if entry.account and not used:
-        yield "no check that it runs logs in: leave it out"
+    """Turns say whose an account is; without them an entry names the one that it logs in to."""
+    logins = _logins(entry, checks)
+    for name, rota in logins.items():
+        if rota.turns and not rota.of(entry.share):
+            yield (
+                f"the check {name} of {settings.env} goes by turns, and {entry.share!r} has none: give it one, or name "
+                f"the entry's checks without {name}"
+            )
+        if not rota.turns and entry.account not in rota.accounts:
+            of_these = " or ".join(rota.accounts)
+            yield f"the check {name} of {settings.env} logs in to {of_these}: write account: {rota.accounts[0]}"
+    if entry.account and all(rota.turns for rota in logins.values()):
+        yield "no check that it runs logs in to an account that it may name: leave it out"
 
 
-def _wanted(entry: Entry, settings: Settings) -> Iterator[str]:
+def _logins(entry: Entry, checks: Checks) -> dict[str, Rota]:
+    run = run_by(entry, checks).items()
+    return {name: check.rota for name, check in run if check.rota.accounts and check.options.enabled}
+
+
+def _wanted(entry: Entry, settings: Settings, checks: Checks) -> Iterator[str]:
     """The variables without which its runs could not judge."""
     credentials = settings.credentials
-    sources = []
-    if credentials and entry.account in credentials.accounts:
-        account = credentials.accounts[entry.account]
-        sources += [account.password, account.totp]
+    sources: list[SecretSource | None] = []
+    accounts = credentials.accounts if credentials else {}
+    for name in sorted({name for rota in _logins(entry, checks).values() for name in rota.of(entry.share)}):
+        if name in accounts:
+            sources += [accounts[name].password, accounts[name].totp]
     if credentials and credentials.edge_header:
         sources.append(credentials.edge_header.value)
     yield from (source.env for source in sources if source and source.env)

@@ -70,12 +70,20 @@ def decide(
     where: Where,
     quiet: Quiet = lambda _name, _checks, _at: False,
     new_key: Callable[[], str] = lambda: uuid.uuid4().hex,
+    *,
+    off: frozenset[str] = frozenset(),
 ) -> tuple[Book, list[Told]]:
-    """What a look at the book's time makes of what was seen, and what is to be told of it."""
+    """What a look at the book's time makes of what was seen, and what is to be told of it.
+
+    `off` are the rules of which no check is on. Once all regions are silent about one it has no state any more, and
+    ends: else it would fire for ever, as silence alone ends nothing.
+    """
     now = book.now
     states: dict[str, RuleState] = {}
     troubles = {}
     for name, finding in watching.findings(now).items():
+        if name in off and not finding.values:
+            continue
         state = step(book.states.get(name, RuleState()), rules[name], finding, now, now - book.watched_from)
         states[name] = state
         if state.phase == "firing":

@@ -103,13 +103,20 @@ def make_evaluator(
     maintenance = load_maintenance(folder / MAINTENANCE).maintenance
     here = tuple(name for name in settings.regions if options.database_url or name in regions)
     # All who look at one store must see the same in it: whatever their region and hour, all regions and checks count.
-    scope = Scope(rules, settings.regions, tuple(settings.checks), Where(settings.env, target, run_url, here), break_s)
+    where = Where(settings.env, target, run_url or channels.run_url or "", here)
+    off = frozenset(name for name, rule in rules.items() if not _is_on(rule, settings))
+    scope = Scope(rules, settings.regions, tuple(settings.checks), where, break_s, off)
     state = AlertState(open_database(options.state, options.database_url), target, settings.env)
     return Evaluator(
         state,
         Looks(state, scope, partial(_is_quiet, maintenance, settings.env)),
         Ways(channels, environ, {address for rule in rules.values() for address in rule.notify}),
     )
+
+
+def _is_on(rule: Rule, settings: Settings) -> bool:
+    """Whether a check that it is about runs at all."""
+    return any(check.enabled for name, check in settings.checks.items() if name in (rule.checks or settings.checks))
 
 
 def _is_quiet(maintenance: Maintenance, env: str, rule: str, checks: tuple[str, ...], at: float) -> bool:

@@ -108,7 +108,7 @@ def regroup(
         updated, change, rules = _next(incident, names, firing, now)
         if change is not None:
             updated = replace(updated, number=updated.number + 1, told_at=now)
-            told.append(Told(_notice(updated, change, now, where), group[1], rules))
+            told.append(Told(_notice(updated, change, firing, now, where), group[1], rules))
         if change != "resolved":
             kept.append(updated)
     return tuple(kept), told
@@ -150,8 +150,9 @@ def _remembering(trouble: Trouble, before: Trouble | None) -> Trouble:
     return replace(trouble, checks=checks or before.checks)
 
 
-def _notice(incident: Incident, change: Change, now: float, where: Where) -> Notice:
+def _notice(incident: Incident, change: Change, firing: Firing, now: float, where: Where) -> Notice:
     over = change == "resolved"
+    unwatched = tuple(each.rule for each in incident.troubles if each.rule not in firing.states) if over else ()
     return Notice(
         key=incident.key,
         number=incident.number,
@@ -164,4 +165,5 @@ def _notice(incident: Incident, change: Change, now: float, where: Where) -> Not
         troubles=tuple(each for each in incident.troubles if over or each.rule in incident.firing),
         run_url=where.run_url,
         flapping=incident.flapping,
+        unwatched=unwatched,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-SHIPPED: Final = ("success", "pages", "slow", "blind", "certificate")
+SHIPPED: Final = ("success", "pages", "region", "slow", "blind", "certificate")
 """The rules that come with smokeprobe: each has a section by its name."""
 
 _OF_METRICS: Mapping[str, str] = {

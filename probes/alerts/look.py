@@ -34,13 +34,17 @@ def notice_in(text: str) -> Notice:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is looked at: rules by name, the regions that count, the checks that run; `break_s` as in `Book.at`."""
+    """What is looked at: rules by name, regions that count, checks; `break_s` as in `Book.at`, `off` as in `decide`.
+
+    What is off is no part of the name: whoever looks while a check is off for a night counts what the others measure.
+    """
 
     rules: Mapping[str, Rule]
     regions: Sequence[str]
     checks: Sequence[str]
     where: Where
     break_s: float
+    off: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -81,7 +85,7 @@ class Looks:
             since = max(self._looked_at - LATE_S, look.now - self._scope.longest_s, book.counts_from)
             for record in look.records(since):
                 self._hear(watching, record, look)
-            book, told = decide(book, self._scope.rules, watching, self._scope.where, self._quiet)
+            book, told = decide(book, self._scope.rules, watching, self._scope.where, self._quiet, off=self._scope.off)
             look.write(_BOOK.dump_json(book).decode(), [each for one in told for each in _addressed(one)])
         self._watching, self._looked_at = watching, look.now
         return told

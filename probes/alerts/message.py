@@ -127,6 +127,8 @@ def guide_link(trouble: Trouble, channels: Channels) -> str:
 def _word(notice: Notice) -> str:
     if notice.change == "firing":
         return {"critical": "CRITICAL", "warning": "Warning", "info": "Info"}[notice.severity]
+    if notice.unwatched:
+        return "UNWATCHED"
     return {"worse": "WORSE", "reminder": "STILL", "resolved": "OVER"}[notice.change]
 
 
@@ -142,7 +144,7 @@ def _head(notice: Notice) -> Part:
         "firing": f"{notice.severity.capitalize()}: {rules} in {notice.env}.",
         "worse": f"It has become worse: {rules} in {notice.env}.",
         "reminder": f"It goes on: {rules} in {notice.env}.",
-        "resolved": f"It is over: {rules} in {notice.env}.",
+        "resolved": f"It is {'watched no more' if notice.unwatched else 'over'}: {rules} in {notice.env}.",
     }[notice.change]
     lines = [Line("Since", when(notice.since))]
     if notice.change == "resolved":
@@ -152,6 +154,10 @@ def _head(notice: Notice) -> Part:
     lines.append(Line("Target", one_line(notice.target)))
     if notice.flapping:
         lines.append(Line("Note", "it comes and goes, and is told as over only when it stays so"))
+    if notice.unwatched:
+        lines.append(
+            Line("Note", f"nobody knows whether it is good: {names(list(notice.unwatched))} is looked at no more")
+        )
     if notice.test:
         lines.insert(0, Line("Test", "sent by hand; nothing has happened, and nothing is to be done"))
     return Part(one_line(said), tuple(lines))

@@ -60,6 +60,9 @@ class Notice:
     troubles: tuple[Trouble, ...]
     run_url: str = ""
     flapping: bool = False  # it comes and goes: it will be told as over only when it stays so for long
+    unwatched: tuple[
+        str, ...
+    ] = ()  # of `troubles`, the rules that nobody looks at any more: nobody knows they are good
     test: bool = False  # sent by hand, and of nothing that has happened
 
 

@@ -149,6 +149,7 @@ class Channels(Strict):
     """The whole file."""
 
     trace_url: Annotated[str, AfterValidator(_trace_url)] | None = None
+    run_url: Annotated[str, AfterValidator(_link)] | None = None
     guide_url: Annotated[str, AfterValidator(_guide_url)] | None = None
     heartbeat: SecretSource = SecretSource(env="SMOKEPROBE_HEARTBEAT_URL")
     mail: MailOptions | None = None

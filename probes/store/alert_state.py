@@ -3,8 +3,8 @@
 - A look is one transaction: it locks the environment's row, reads what was seen, and writes the new states together
   with what is to be told of them. Who is second waits, and then finds it done.
 - A notice is leased before it is sent, by one sender at a time, and of an incident and an address only the first that
-  is not done with. Whoever is killed in the middle of sending loses the lease, and another one sends it again, under
-  the same key and number.
+  is not done with. A reminder after which there is something newer to tell is not sent any more. Whoever is killed in
+  the middle of sending loses the lease, and another one sends it again, under the same key and number.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ LONGEST_WAIT_S = 3600.0
 
 REFUSED_SHOWN_S = 86400.0
 """For so long people see that a notice was refused."""
+
+_KEY = (NOTICES.c.key, NOTICES.c.number, NOTICES.c.address)
 
 _RECORD = [HISTORY.c[field.name] for field in fields(Record)]
 
@@ -143,6 +145,9 @@ class AlertState:
         lease = uuid.uuid4().hex
         with self._database.transaction(writes=True) as connection:
             now = now_of(connection)
+            for outdated in connection.execute(self._outdated(now).with_for_update(skip_locked=True)):
+                mine = sa.and_(*(column == value for column, value in zip(_KEY, outdated, strict=True)))
+                connection.execute(sa.update(NOTICES).where(mine).values(outcome="outdated", lease=""))
             wanted = self._due(now).order_by(NOTICES.c.at, NOTICES.c.number).limit(most)
             found = [
                 Due(row.key, row.number, row.address, row.notice, row.tries, lease)
@@ -184,14 +189,23 @@ class AlertState:
 
     def forget(self, keep_s: float, most: int) -> None:
         """Remove at most so many notices that are older than so many seconds, of whatever target."""
-        keys = [NOTICES.c.key, NOTICES.c.number, NOTICES.c.address]
         with self._database.transaction(writes=True) as connection:
-            old = sa.select(*keys).where(NOTICES.c.at < now_of(connection) - keep_s).limit(most)
-            connection.execute(sa.delete(NOTICES).where(sa.tuple_(*keys).in_(old)))
+            old = sa.select(*_KEY).where(NOTICES.c.at < now_of(connection) - keep_s).limit(most)
+            connection.execute(sa.delete(NOTICES).where(sa.tuple_(*_KEY).in_(old)))
 
     @property
     def _mine(self) -> sa.ColumnElement[bool]:
         return sa.and_(NOTICES.c.target == self._target, NOTICES.c.env == self._env)
+
+    def _outdated(self, now: float) -> sa.Select[tuple[str, int, str]]:
+        """Reminders that nobody sends now, and after which there is something newer to tell the same address."""
+        later = NOTICES.alias("later")
+        newer = sa.exists().where(
+            later.c.key == NOTICES.c.key, later.c.address == NOTICES.c.address, later.c.number > NOTICES.c.number
+        )
+        reminds = NOTICES.c.notice.contains('"change":"reminder"')  # no text within JSON has a bare " in it
+        free = _is_past(NOTICES.c.leased_until, now, LEASE_S)
+        return sa.select(*_KEY).where(self._mine, NOTICES.c.outcome == "due", reminds, free, newer)
 
     def _due(self, now: float) -> sa.Select[tuple[str, int, str, str, int]]:
         """What nobody sends now."""

@@ -5,12 +5,14 @@ Its calls block, for some seconds at worst: whoever must not wait makes them in 
 - The file is in WAL mode, so that readers keep no writer waiting; a connection is for one transaction, so that a file
   that was taken away is made anew. What is killed in the middle of writing has written nothing.
 - The connection to a server is kept for a while, as one takes several round trips to make.
+- What runs have left beside the file is taken in before anything else is done with it.
 - Tables of an older version are brought up to date, by whoever comes first; those of a newer one are not touched.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -24,13 +26,19 @@ from sqlalchemy.pool import NullPool
 
 from probes.errors import ConfigError, StoreError
 from probes.files import make_private
+from probes.store.inbox import FILE, Inbox, read_letter
+from probes.store.record import KEEP_S
 from probes.store.tables import REVISIONS, SCHEMA, TABLES, VERSION, VERSIONS
+from probes.store.writing import remove_old, write_run
 
 BUSY_S = 2.0
 """How long another process may hold the file."""
 
 IDLE_S = 30
 """After so many seconds a connection to a server is made anew."""
+
+FORGET_AT_ONCE = 1000
+"""More than a run writes, so that what is old goes faster than it comes."""
 
 MIGRATION_S = 600
 """How long a step of a migration may take: of a million records it counts each."""
@@ -61,6 +69,8 @@ _HINTS = {
     sqlite3.SQLITE_NOTADB: _MOVE,
     sqlite3.SQLITE_CORRUPT: _MOVE,
 }
+log = logging.getLogger(__name__)
+
 _PRIMARY_CODE = 0xFF  # SQLite's extended result codes carry the primary one in their lowest byte
 
 
@@ -69,13 +79,13 @@ def open_database(state_dir: Path, url: str) -> Database:
 
     Nothing is asked of either before the first use. Raises StoreError where the URL cannot be read.
     """
-    return _in_database(url) if url else _in_file(state_dir.absolute() / "history.sqlite3")
+    return _in_database(url) if url else _in_file(state_dir.absolute() / FILE)
 
 
 def existing_database(state_dir: Path, url: str) -> Database:
     """The same for whoever only reads, and makes no file. Raises ConfigError where there is none yet."""
     database = open_database(state_dir, url)
-    if not url and not Path(database.place).exists():
+    if not url and not (state_dir / FILE).exists() and not Inbox(state_dir).waiting():
         raise ConfigError(
             f"There is no history in {state_dir} yet.",
             hint="Each `smokeprobe run` and every master write one; --state-dir names another folder.",
@@ -128,6 +138,7 @@ class Database:
         self.place = place
         self._engine = engine
         self._path = path
+        self._inbox = Inbox(path.parent) if path is not None else None
         self._prepared = False
         sa.event.listen(engine, "begin", _begin)
 
@@ -141,6 +152,8 @@ class Database:
         with self._explained():
             if not self._prepared:
                 self._prepare()
+            if self._inbox is not None:
+                self._take_in(self._inbox)
             with self._begun(writes=writes) as connection:
                 yield connection
 
@@ -148,6 +161,24 @@ class Database:
     def _begun(self, *, writes: bool) -> Iterator[sa.Connection]:
         with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
             yield connection
+
+    def _take_in(self, inbox: Inbox) -> None:
+        """Take in what runs have left; one that cannot be taken in is put aside, and keeps no other one out."""
+        waiting = inbox.waiting()
+        for path in waiting:
+            try:
+                if letter := read_letter(path):
+                    with self._begun(writes=True) as connection:
+                        write_run(connection, letter.target, letter.run, letter.records)
+            except (ValueError, DataError, IntegrityError, OverflowError):
+                log.warning("%s is no run that the history takes; it is put aside as .damaged.", path)
+                with contextlib.suppress(FileNotFoundError):
+                    path.replace(path.with_suffix(".damaged"))
+            else:
+                path.unlink(missing_ok=True)
+        if waiting:
+            with self._begun(writes=True) as connection:
+                remove_old(connection, now_of(connection) - KEEP_S, FORGET_AT_ONCE)
 
     def _prepare(self) -> None:
         """See that the tables are there, and are those that we know."""

@@ -6,19 +6,16 @@ What counts a record once is the primary key: whoever is second changes nothing,
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from probes.store.database import Database, RefusedError, now_of, open_database
-from probes.store.insert import insert_into
 from probes.store.record import NO_DATA, Record, Run
-from probes.store.sums import add_up, hour_of
-from probes.store.tables import HISTORY, HOURS, RUNS, SEEN_VERSIONS, TIMES
+from probes.store.tables import HISTORY
+from probes.store.writing import remove_old, write_records, write_run
 
-_T = TypeVar("_T", Record, Run)
 _COLUMNS = [HISTORY.c[field.name] for field in fields(Record)]
 
 
@@ -55,9 +52,7 @@ class Store:
     def add_run(self, run: Run, records: Sequence[Record]) -> None:
         """Write a run and its verdicts: all of it, or nothing."""
         with self._database.transaction(writes=True) as connection:
-            connection.execute(sa.insert(RUNS).values(self._row(_storable(run))))
-            if records:
-                self._write(connection, records)
+            write_run(connection, self._target, run, records)
 
     def last(self, region: str, checks: Collection[str], count: int) -> list[Record]:
         """For each of a region's checks its newest `count` records and its newest verdict, oldest first."""
@@ -82,11 +77,7 @@ class Store:
         how many records.
         """
         with self._database.transaction(writes=True) as connection:
-            before = now_of(connection) - keep_s
-            for table in (RUNS, HOURS, TIMES, SEEN_VERSIONS):
-                old = table.c.at < before if table is RUNS else table.c.hour < hour_of(before)
-                _remove(connection, table, old, most)
-            return _remove(connection, HISTORY, HISTORY.c.at < before, most)
+            return remove_old(connection, now_of(connection) - keep_s, most)
 
     def close(self) -> None:
         """Close the connection that is kept. Nobody need: whoever asks next makes a new one."""
@@ -94,16 +85,7 @@ class Store:
 
     def _insert(self, records: Sequence[Record]) -> None:
         with self._database.transaction(writes=True) as connection:
-            self._write(connection, records)
-
-    def _write(self, connection: sa.Connection, records: Sequence[Record]) -> None:
-        once = insert_into(connection, HISTORY).on_conflict_do_nothing(index_elements=["id"]).returning(HISTORY.c.id)
-        storable = [_storable(record) for record in records]
-        written = set(connection.execute(once, [self._row(record) for record in storable]).scalars())
-        add_up(connection, self._target, [record for record in storable if record.id in written])
-
-    def _row(self, what: Record | Run) -> dict[str, Any]:
-        return {"target": self._target, **asdict(what)}
+            write_records(connection, self._target, records)
 
     def _takes(self, record: Record) -> bool:
         try:
@@ -111,19 +93,3 @@ class Store:
         except RefusedError:
             return False
         return True
-
-
-def _remove(connection: sa.Connection, table: sa.Table, old: sa.ColumnElement[bool], most: int) -> int:
-    keys = list(table.primary_key)
-    some = sa.select(*keys).where(old).limit(most)
-    return connection.execute(sa.delete(table).where(sa.tuple_(*keys).in_(some))).rowcount
-
-
-def _storable(what: _T) -> _T:
-    """With texts as both databases take them: a target may say what neither UTF-8 nor PostgreSQL has."""
-    clean: dict[str, Any] = {
-        name: value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
-        for name, value in asdict(what).items()
-        if isinstance(value, str)
-    }
-    return replace(what, **clean)

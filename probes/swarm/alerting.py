@@ -19,8 +19,10 @@ from gevent.threadpool import ThreadPool
 
 from probes.alerts.arithmetic import LOOK_S
 from probes.alerts.evaluator import BREAK_S, make_evaluator, never_fire, our_rules, own_regions, why_off
+from probes.alerts.run_link import run_url
 from probes.errors import SmokeprobeError, StoreError
 from probes.safety.permits import boot_clock
+from probes.store.inbox import FILE
 from probes.store.record import KEEP_S
 from probes.swarm.equipment import Equipment
 from probes.swarm.store_thread import StoreThread
@@ -163,10 +165,12 @@ def alerting_of_master(regions: Mapping[str, Equipment]) -> MasterAlerting | Non
 
 def _has_open(equipment: Equipment) -> bool:
     """Whether rules that are no longer ours have left something open, whose end people are to hear of."""
+    options = equipment.options
+    if not options.database_url and not (options.state / FILE).exists():
+        return False  # known without the database's library
     from probes.store.alert_state import AlertState
     from probes.store.database import open_database
 
-    options = equipment.options
     try:
         state = AlertState(open_database(options.state, options.database_url), equipment.target, equipment.settings.env)
         return StoreThread().ask(state.has_open)
@@ -209,10 +213,5 @@ class RunAlerting:
         every = max(settings.every(check) for check in settings.checks.values())
         return make_evaluator(
             options, settings, self._rules, own_regions(settings, options.region), target=self._equipment.target,
-            break_s=2 * every, environ=self._environ, run_url=_run_url(self._environ),
+            break_s=2 * every, environ=self._environ, run_url=run_url(self._environ),
         )  # fmt: skip
-
-
-def _run_url(environ: Mapping[str, str]) -> str:
-    parts = [environ.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")]
-    return "{}/{}/actions/runs/{}".format(*parts) if all(parts) else ""

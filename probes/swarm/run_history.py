@@ -1,5 +1,7 @@
 """A run's way to its store: the run and all its verdicts, at once, when it is over.
 
+To a file it goes by way of the inbox beside it, which needs no library; to a server it goes directly.
+
 The store delays the end of a run by two seconds at most, and changes no verdict and no exit code: what is wrong with it
 is a note.
 """
@@ -11,26 +13,21 @@ import time
 import uuid
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
 
 from probes.errors import StoreError
 from probes.model import RunReport, Verdict
+from probes.options import RunOptions
+from probes.store.inbox import FULL, Inbox
 from probes.store.record import KEEP_S, Record, Run
 from probes.swarm.equipment import Equipment
 from probes.swarm.records import record_of
 from probes.swarm.store_thread import StoreThread
-
-if TYPE_CHECKING:
-    from probes.store.store import Store
 
 PATIENCE_S = 2.0
 """How long the end of a run waits for the store."""
 
 MOST_KEPT = 4096
 """Verdicts of one run that never ends by itself: the newest."""
-
-FORGET_AT_ONCE = 1000
-"""More than a run writes, so that what is old goes faster than it comes."""
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +62,8 @@ class RunHistory:
         records = [self._record(at, verdict, run) for at, verdict in self._heard]
         self._began_at = None
         self._heard.clear()
-        from probes.store.store import open_store  # its library costs a run 0.1 s, when all is judged
-
-        options = self._equipment.options
         try:
-            store = open_store(options.state, options.database_url, self._equipment.target)
-            self._thread.ask(partial(_store, store, run, records), PATIENCE_S)
+            self._thread.ask(partial(_keep, self._equipment.options, self._equipment.target, run, records), PATIENCE_S)
         except TimeoutError:
             self.trouble = f"The history has not taken this run within {PATIENCE_S:.0f} s; it is not in it."
         except StoreError as problem:
@@ -105,9 +98,19 @@ class RunHistory:
         return record_of(verdict, uuid.uuid4().hex, at, region=run.region, verified=run.verified, run=run.id)
 
 
-def _store(store: Store, run: Run, records: list[Record]) -> None:
+def _keep(options: RunOptions, target: str, run: Run, records: list[Record]) -> None:
+    inbox = Inbox(options.state)
+    if not options.database_url:
+        inbox.put(target, run, records)
+        if len(inbox.waiting()) < FULL:
+            return
+    from probes.store.database import FORGET_AT_ONCE
+    from probes.store.store import open_store  # its library costs a run 0.2 s, when all is judged
+
+    store = open_store(options.state, options.database_url, target)
     try:
-        store.add_run(run, records)
-        store.forget(KEEP_S, FORGET_AT_ONCE)
+        if options.database_url:
+            store.add_run(run, records)
+        store.forget(KEEP_S, FORGET_AT_ONCE)  # of a file the first use takes in what waits
     finally:
         store.close()

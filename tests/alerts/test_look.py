@@ -10,7 +10,9 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
+from probes.alerts.look import notice_in
 from probes.alerts.notice import NotTakenError
+from probes.alerts.tell import send
 from probes.errors import StoreError
 from probes.store.alert_state import LEASE_S
 from probes.store.alert_tables import NOTICES
@@ -223,3 +225,63 @@ def test_what_is_old_is_forgotten(place: str, channel: FileChannel) -> None:
     ours.state.forget(-60, 100)
     with open_database(Path(place), "").transaction(writes=False) as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(NOTICES)).scalar() == 0
+
+
+def test_of_reminders_that_a_channel_has_not_taken_only_the_newest_is_sent(
+    place: str, channel: FileChannel, file: Path
+) -> None:
+    ours = evaluator(place, channel, {**DOWN, "no_data": "alert", "reminder": "1h"})
+    seen(place, "failed")
+    channel.refuses = [NotTakenError("down", after_s=0.0) for _ in range(5)]
+    begun = time.time()
+    for hours in range(5):
+        with time_machine.travel(begun + hours * 3601):
+            seen(place, "failed")
+            ours.looks.look()
+            tell(ours)
+    assert changes(file) == []
+    with time_machine.travel(begun + 5 * 3601):
+        for _ in range(4):
+            tell(ours)
+    told = [line.split()[1:3] for line in file.read_text().splitlines()]
+    assert told == [["1", "firing"], ["5", "reminder"]]
+    assert ours.state.untold().count == 0
+
+
+def test_a_reminder_that_waits_is_not_sent_once_it_is_over_and_no_change_is_lost(
+    place: str, channel: FileChannel, file: Path
+) -> None:
+    ours = evaluator(place, channel, {**DOWN, "reminder": "1h"})
+    seen(place, "failed")
+    channel.refuses = [NotTakenError("down", after_s=0.0) for _ in range(3)]
+    begun = time.time()
+    for hours, outcome in enumerate(["failed", "failed", "passed"]):
+        with time_machine.travel(begun + hours * 3601):
+            seen(place, outcome, 6)
+            ours.looks.look()
+            tell(ours)
+    assert changes(file) == []
+    with time_machine.travel(begun + 3 * 3601):
+        for _ in range(3):
+            tell(ours)
+    assert changes(file) == ["firing", "resolved"]
+
+
+def test_one_whose_checks_are_off_ends_once_all_are_silent_and_not_before(
+    place: str, channel: FileChannel, file: Path
+) -> None:
+    rule = {**DOWN, "no_data": "alert"}
+    ours, off = evaluator(place, channel, rule), evaluator(place, channel, rule, off=frozenset({"down"}))
+    seen(place, "failed")
+    for each in (ours, off, ours):  # whoever measures it still is heard
+        each.looks.look()
+        tell(each)
+    assert changes(file) == ["firing"]
+    with time_machine.travel(time.time() + 301):
+        for _ in range(3):
+            off.looks.look()
+            for due in off.state.lease(8):
+                notice = notice_in(due.notice)
+                assert (notice.change, notice.unwatched) == ("resolved", ("down",))
+                off.state.sent([send(due, off.channel_of)])
+    assert changes(file) == ["firing", "resolved"]

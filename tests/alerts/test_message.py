@@ -156,3 +156,10 @@ def test_whatever_is_in_a_notice_its_lines_have_an_end_and_no_control_characters
 
 def channels_with_links() -> Channels:
     return Channels(trace_url="https://traces.example.com/{trace_id}", guide_url="https://docs.example.com/guide")
+
+
+def test_what_is_looked_at_no_more_is_not_called_over(tmp_path: Path) -> None:
+    said = message(replace(RESOLVED, unwatched=("success",)), channels(tmp_path))
+    assert said.subject.startswith("UNWATCHED success")
+    assert said.text.startswith("It is watched no more: rule success in production.")
+    assert "Note: nobody knows whether it is good: success is looked at no more" in said.text

@@ -240,7 +240,7 @@ def test_a_service_that_is_gone(tmp_path: Path) -> None:
         assert str(refused(channel(tmp_path, gone, address))) == "no connection, or it was cut off"
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("mode", ["up", "hang", "drip", "drip head"])
 def test_under_gevent_all_are_told_at_once_within_ten_seconds_and_nobody_is_held_up(
     tmp_path: Path, server: PagerServer, mode: str

@@ -50,12 +50,14 @@ class FileChannel:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def evaluator(place: str, channel: FileChannel, rule: dict[str, object] | None = None) -> Evaluator:
+def evaluator(
+    place: str, channel: FileChannel, rule: dict[str, object] | None = None, off: frozenset[str] = frozenset()
+) -> Evaluator:
     """As a master has one, over the store in a state directory or at a URL."""
     shared = place.startswith("postgresql:")
     database = open_database(Path() if shared else Path(place), place if shared else "")
     state = AlertState(database, TARGET, ENV)
-    return _evaluator(state, {"down": Rule.model_validate(rule or DOWN)}, lambda _: channel)
+    return _evaluator(state, {"down": Rule.model_validate(rule or DOWN)}, lambda _: channel, off)
 
 
 def racing(place: str, file: Path) -> Evaluator:
@@ -65,8 +67,10 @@ def racing(place: str, file: Path) -> Evaluator:
     return _evaluator(state, rules, lambda address: FileChannel(address, file))
 
 
-def _evaluator(state: AlertState, rules: dict[str, Rule], channel_of: ChannelOf) -> Evaluator:
-    scope = Scope(rules, ("us", "eu", "ap"), ("front",), Where(ENV, TARGET), 60.0)
+def _evaluator(
+    state: AlertState, rules: dict[str, Rule], channel_of: ChannelOf, off: frozenset[str] = frozenset()
+) -> Evaluator:
+    scope = Scope(rules, ("us", "eu", "ap"), ("front",), Where(ENV, TARGET), 60.0, off)
     return Evaluator(state, Looks(state, scope), channel_of)
 
 

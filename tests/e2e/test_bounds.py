@@ -73,7 +73,7 @@ def test_a_run_ends_within_its_own_time(target: StandIn, runner: Runner, tmp_pat
     assert {ran.outcome(check) for check in CHECKS} <= {"failed", "skipped"}  # what the hung ones left no time for
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("faults", [("hang",), ("slow-drip-body", "login-then-silence", "page-never-loads")])
 def test_a_run_of_30_s_ends_by_31_s(faults: tuple[str, ...], target: StandIn, runner: Runner) -> None:
     target.set_faults(*faults)
@@ -94,7 +94,7 @@ def test_without_a_browser_the_other_checks_are_judged(runner: Runner, tmp_path:
     assert ran.layer("homepage") == ran.layer("login") == "browser"
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_without_a_folder_for_temporary_files_the_other_checks_are_judged(runner: Runner, tmp_path: Path) -> None:
     nowhere = (
         # root may write anywhere
@@ -112,7 +112,7 @@ def test_without_a_folder_for_temporary_files_the_other_checks_are_judged(runner
 
 @pytest.mark.parametrize(
     "number",
-    [pytest.param(signal.SIGKILL, id="killed"), pytest.param(signal.SIGSTOP, id="stopped", marks=pytest.mark.slow)],
+    [pytest.param(signal.SIGKILL, id="killed"), pytest.param(signal.SIGSTOP, id="stopped", marks=pytest.mark.release)],
 )
 def test_a_browser_that_dies_or_hangs(number: signal.Signals, target: StandIn, runner: Runner, tmp_path: Path) -> None:
     config = write_config(
@@ -145,7 +145,7 @@ def test_a_browser_that_dies_or_hangs(number: signal.Signals, target: StandIn, r
     assert_left_nothing(target)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_program_that_is_no_browser(runner: Runner, tmp_path: Path) -> None:
     crashing = tmp_path / "chromium"
     crashing.write_text("#!/bin/sh\nkill -SEGV $$\n")
@@ -157,7 +157,7 @@ def test_a_program_that_is_no_browser(runner: Runner, tmp_path: Path) -> None:
     assert ran.layer("homepage") == "browser"
 
 
-@pytest.mark.parametrize("killed", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize("killed", [pytest.param(False, marks=pytest.mark.release), True])
 def test_no_browser_outlives_its_run(killed: bool, target: StandIn, runner: Runner) -> None:
     with runner.started() as running:
         assert until(lambda: any(entry["path"] == "/" for entry in target.ledger()))

@@ -42,7 +42,7 @@ def test_a_run_tells_all_that_it_has_found(runner: Runner, cloudwatch: CloudWatc
     assert not [key for key in (SECRET, TOKEN) if key in ran.stdout + ran.stderr + ran.json_file.read_text()]
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_one_that_hangs_costs_two_seconds_at_most_and_has_everything_after_the_next_run(
     runner: Runner, cloudwatch: CloudWatchServer, tmp_path: Path
 ) -> None:

@@ -50,7 +50,7 @@ def test_the_target_is_down_and_our_network_is_not(target: StandIn, runner: Runn
     assert_left_nothing(target)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_nobody_can_be_reached(runner: Runner) -> None:
     with down() as url, down() as control, down() as second:
         ran = runner.run("--target-url", url, config=config(runner.folder, control, second))
@@ -89,7 +89,7 @@ def test_a_target_that_is_silent_has_the_control_asked_and_nothing_else_said(tar
     assert {entry["path"] for entry in target.ledger()} == {"/health"}
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_run_in_which_nobody_answers_ends_in_its_time(runner: Runner) -> None:
     with silent_port() as port, silent_port() as control:
         ran = runner.run(
@@ -115,7 +115,7 @@ def test_a_signal_interrupts_the_asking_and_what_was_seen_is_reported(runner: Ru
     assert (ran.code, ran.outcome("health")) == (143, "failed"), ran.story()
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_browser_that_is_left_without_any_answer(runner: Runner) -> None:
     with silent_port() as port, down() as control:
         command = ("--target-url", f"http://127.0.0.1:{port}", "--check", "homepage")

@@ -163,7 +163,7 @@ def _chosen(groups: Iterable[tuple[str, ...]]) -> list[pytest.ParameterSet]:
 
 
 def _param(names: tuple[str, ...], *, quick: bool) -> pytest.ParameterSet:
-    return pytest.param(names, id="+".join(names), marks=() if quick else (pytest.mark.slow,))
+    return pytest.param(names, id="+".join(names), marks=() if quick else (pytest.mark.release,))
 
 
 def test_every_fault_is_met() -> None:
@@ -247,7 +247,7 @@ def test_a_429_is_throttled_and_holds_up_what_shares_its_limit(target: StandIn, 
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in DATED else ()) for name in sorted(TOGETHER)]
+    "name", [pytest.param(name, marks=pytest.mark.release if name in DATED else ()) for name in sorted(TOGETHER)]
 )
 def test_a_throttled_call_is_not_asked_again(name: str, target: StandIn, runner: Runner) -> None:
     target.set_faults(name)
@@ -281,7 +281,7 @@ def test_the_targets_owner_stops_all_checks(target: StandIn, runner: Runner) -> 
     assert_right(ran, target, ("pause-header",), browser=True)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("name", sorted(PATIENT))
 def test_what_a_browser_waits_for(name: str, target: StandIn, runner: Runner, tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.yaml", {"checks": {"homepage": {"within": "3s"}}})
@@ -293,7 +293,7 @@ def test_what_a_browser_waits_for(name: str, target: StandIn, runner: Runner, tm
     assert_harmless(ran, target, (name,))
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("name", ["page-missing-element", "dashboard-no-logout-button"])
 def test_with_all_tries_of_the_shipped_configuration(name: str, target: StandIn, runner: Runner) -> None:
     target.set_faults(name)

@@ -66,7 +66,7 @@ def test_a_run_tells_all_that_it_has_found(runner: Runner, datadog: DatadogServe
 
 # what else a service may do is tried within one process, see tests/monitoring/test_outbox.py
 @pytest.mark.parametrize(
-    "mode", ["hang", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("drip", "take and cut"))]
+    "mode", ["hang", *(pytest.param(mode, marks=pytest.mark.release) for mode in ("drip", "take and cut"))]
 )
 def test_what_a_service_does_not_take_is_there_after_the_next_run_once(
     runner: Runner, datadog: DatadogServer, state: Path, mode: Mode
@@ -97,7 +97,7 @@ def test_what_a_service_does_not_take_is_there_after_the_next_run_once(
     assert twice == (mode == "take and cut")  # what was cut off has come again, and counts once
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_service_that_is_down_from_the_start(runner: Runner, state: Path) -> None:
     with datadog_server() as server:
         gone = server
@@ -121,7 +121,7 @@ def test_what_it_refuses_for_good_is_dropped_and_said(runner: Runner, datadog: D
     assert any("HTTP 400" in note for note in ran.report["notes"])
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("mode", ["hang", "drip"])
 def test_no_service_holds_up_the_end_of_a_run(runner: Runner, datadog: DatadogServer, state: Path, mode: Mode) -> None:
     without = min((runner.run(*QUICK) for _ in range(2)), key=lambda ran: ran.besides_s)
@@ -158,7 +158,7 @@ def test_a_wish_that_cannot_be_met_is_said_before_anything_is_sent(
     assert runner.target.ledger() == []
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_web_ui_tells_after_each_run_and_again_once_what_waited(
     runner: Runner, datadog: DatadogServer, ui_config: Path
 ) -> None:

@@ -50,7 +50,7 @@ def test_a_run_tells_all_that_it_has_found(runner: Runner, newrelic: NewRelicSer
     assert f"newrelic: sent {sent}, spooled 0, dropped 0" in ran.stdout
 
 
-@pytest.mark.parametrize("mode", ["hang", pytest.param("drip", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", ["hang", pytest.param("drip", marks=pytest.mark.release)])
 def test_a_collector_that_hangs_is_told_by_the_next_run(
     runner: Runner, newrelic: NewRelicServer, tmp_path: Path, mode: Mode
 ) -> None:

@@ -36,7 +36,7 @@ def test_a_run_tells_all_that_it_has_found_and_its_requests_stay_as_they_are(
     assert {entry["traceparent"].split("-")[1] for entry in seen} == {ran.report["run_id"]}
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_one_that_hangs_costs_two_seconds_at_most_and_has_everything_after_the_next_run(
     runner: Runner, collector: OtlpServer, tmp_path: Path
 ) -> None:

@@ -163,7 +163,7 @@ def test_the_health_checks_alone(target: StandIn, runner: Runner, tmp_path: Path
     assert {entry["path"] for entry in target.ledger()} == {"/health", "/api/v1/health", "/api/v1/status"}
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_browser_is_gone_when_its_next_use_is_far_away(target: StandIn, runner: Runner, tmp_path: Path) -> None:
     roomy = {"limits": {"api": {"allows": "6000 per 60s"}}}
     config = write_config(tmp_path / "page.yaml", roomy, {"checks": {"homepage": {"every": "75s"}}})

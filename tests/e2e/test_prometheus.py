@@ -12,7 +12,7 @@ from tests.monitoring.prometheus_servers import asked, get, prometheus, pushgate
 from tests.waiting import until
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_what_a_run_has_pushed_is_in_prometheus(runner: Runner, tmp_path: Path) -> None:
     with pushgateway(tmp_path) as url, prometheus(tmp_path, url.removeprefix("http://")) as server:
         environ = {"SMOKEPROBE_MONITORING": "prometheus", "SMOKEPROBE_PUSHGATEWAY_URL": url}
@@ -27,7 +27,7 @@ def test_what_a_run_has_pushed_is_in_prometheus(runner: Runner, tmp_path: Path) 
         assert asked(server, "push_failure_time_seconds") == {"api": 0.0, "health": 0.0, "_run": 0.0}
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_pushgateway_that_is_down_costs_a_run_nothing_and_the_next_one_is_there(
     runner: Runner, tmp_path: Path
 ) -> None:
@@ -44,7 +44,7 @@ def test_a_pushgateway_that_is_down_costs_a_run_nothing_and_the_next_one_is_ther
         assert read_page(get(f"{gone}/metrics"))["smoke_test_success", "api", ""] == 1.0
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_pushgateway_that_hangs_is_waited_for_two_seconds_at_most(runner: Runner) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections, and says nothing
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"

@@ -97,7 +97,7 @@ def test_logged_in_one_runs_all_checks_and_pauses_by_keyboard(target: StandIn, l
 # --- what a press on Start does ---
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_each_start_runs_every_check_once_and_a_start_meanwhile_changes_nothing(target: StandIn, ui: Ui) -> None:
     for count in (1, 2):
         ui.run_all()
@@ -118,7 +118,7 @@ def test_each_start_runs_every_check_once_and_a_start_meanwhile_changes_nothing(
     assert_left_nothing(target)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.timeout(180)
 def test_start_pressed_all_the_time_stays_under_the_ceiling(target: StandIn, ui: Ui) -> None:
     for _ in range(12):
@@ -131,7 +131,7 @@ def test_start_pressed_all_the_time_stays_under_the_ceiling(target: StandIn, ui:
     assert_under_ceiling(target)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_stop_cuts_a_run_off_and_the_next_start_is_a_new_run(target: StandIn, ui: Ui) -> None:
     target.set_faults("hang-health")
     ui.start()
@@ -145,7 +145,7 @@ def test_stop_cuts_a_run_off_and_the_next_start_is_a_new_run(target: StandIn, ui
     assert ui.runs("health") == ["error", "passed"]
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_all_checks_with_a_browser_run_again_and_leave_nothing(target: StandIn, runner: Runner, tmp_path: Path) -> None:
     with ui_of(runner, write_config(tmp_path / "all.yaml")) as ui:
         ui.run_all()
@@ -158,7 +158,7 @@ def test_all_checks_with_a_browser_run_again_and_leave_nothing(target: StandIn, 
     assert_left_nothing(target)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_master_that_has_a_web_ui_shows_its_workers_and_whom_it_rejects(target: StandIn, tmp_path: Path) -> None:
     with fleet_of(target, tmp_path) as fleet:
         port = free_port()
@@ -218,7 +218,7 @@ def test_a_run_shows_at_once_and_which_checks_it_is_at(target: StandIn, runner: 
         assert max(ui.count()) == 1, calls
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_fault_shows_without_reload_and_hostile_texts_are_text(target: StandIn, ui: Ui) -> None:
     ui.run_all()
     with chromium_page() as page:
@@ -242,7 +242,7 @@ def test_a_fault_shows_without_reload_and_hostile_texts_are_text(target: StandIn
         assert page.evaluate("window.sameDocument") is True
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_pause_by_somebody_else_shows_and_nothing_is_sent(target: StandIn, runner: Runner, ui: Ui) -> None:
     state = str(runner.folder / "ui-state")
     with chromium_page() as page:
@@ -266,7 +266,7 @@ def test_a_pause_by_somebody_else_shows_and_nothing_is_sent(target: StandIn, run
     assert ui.runs("health") == ["skipped", "passed"]
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_pause_is_as_long_as_one_chooses_and_says_when_it_ends(ui: Ui) -> None:
     choices = (
         ("for 15 min", 900, "another 15 min"),
@@ -301,7 +301,7 @@ def assert_ends(page: Page, remaining_s: float | None, longest_s: int | None) ->
     assert any(f"until {(ends + dt.timedelta(seconds=s)):%H:%M} GMT+5:30" in said for s in (-3, 3)), said
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_the_time_of_no_data_is_not_that_of_the_verdict_before_it(ui: Ui) -> None:
     board = ui.board()
     runs = [("2026-03-01T10:00:00+00:00", "failed"), ("2026-03-01T16:30:00+00:00", "no data")]
@@ -313,7 +313,7 @@ def test_the_time_of_no_data_is_not_that_of_the_verdict_before_it(ui: Ui) -> Non
         wait_for(page, "no data at 16:30:00 UTC; last verdict failed 10:00:00 UTC, 7 h ago, took 2.0 s")
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_the_login_is_accessible_on_a_phone_too(locked_ui: Ui) -> None:
     with chromium_page(quiet=False, viewport={"width": 390, "height": 844}) as page:
         page.goto(locked_ui.url)
@@ -327,7 +327,7 @@ def test_the_login_is_accessible_on_a_phone_too(locked_ui: Ui) -> None:
             assert serious_of(page) == [], scheme
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_it_is_accessible_at_every_width_in_light_and_dark(target: StandIn, ui: Ui, tmp_path: Path) -> None:
     ui.run_all()
     target.set_faults("hostile-text", "slow-api")

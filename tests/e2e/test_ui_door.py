@@ -14,7 +14,7 @@ from tests.e2e.harness import SMOKEPROBE, Runner
 from tests.e2e.ui_harness import PASSWORD, Ui, chromium_page
 from tests.waiting import until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.release
 
 STATE_CHANGING = ("/swarm", "/stop", "/user", "/stats/reset", "/smoke/start", "/smoke/pause", "/smoke/resume")
 

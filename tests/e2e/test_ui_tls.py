@@ -16,7 +16,7 @@ from tests.e2e.harness import SMOKEPROBE, Runner
 from tests.e2e.ui_harness import PASSWORD, chromium_page, ui_of
 from tests.waiting import until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.release
 
 
 @pytest.fixture

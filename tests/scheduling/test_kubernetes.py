@@ -81,7 +81,8 @@ def test_a_run_comes_as_the_schedule_says(region: str) -> None:
     job = spec["jobTemplate"]["spec"]
     assert (job["activeDeadlineSeconds"], job["backoffLimit"]) == (entry.timeout, 0)
     said = of_kind(region, "ConfigMap")["smokeprobe-run"]["data"]
-    assert said == {"SMOKEPROBE_ENV": "production", "SMOKEPROBE_REGION": region, "SMOKEPROBE_SHARE": entry.share}
+    where = {"SMOKEPROBE_ENV": "production", "SMOKEPROBE_REGION": region, "SMOKEPROBE_SHARE": entry.share}
+    assert said == {**where, "SMOKEPROBE_CHECK": " ".join(entry.checks)}
     (container,) = job["template"]["spec"]["containers"]
     secrets = {each["valueFrom"]["secretKeyRef"]["key"] for each in container["env"] if "valueFrom" in each}
     assert secrets == set(entry.secrets)

@@ -110,7 +110,7 @@ def test_what_a_platform_cannot_do(tmp_path: Path) -> None:
         ({"share": "m"}, ["entries.one.share: 'm' is owned by the master us: give the entry one of its own"]),
         (
             {"account": "basic", "secrets": ["A_PASSWORD"]},
-            ["entries.one.account: no check that it runs logs in: leave it out"],
+            ["entries.one.account: no check that it runs logs in to an account that it may name: leave it out"],
         ),
         ({"timeout": "60s"}, ["entries.one.cron: timeout is for the whole job: a run alone has 60 s (run.timeout)"]),
         (
@@ -133,9 +133,26 @@ def test_what_does_not_hold(tmp_path: Path, changes: dict[str, Any], found: list
     assert problems(tmp_path, {"one": {**ENTRY, **changes}}, masters=masters) == found
 
 
+def test_where_logins_go_by_turns_an_entry_has_one_or_leaves_them_out(tmp_path: Path) -> None:
+    turns = {"cycle": "60m", "accounts": {"basic": {"adhoc": "0m", "a": "30m"}}}
+    checks = {"login": {**{name: value for name, value in LOGIN["login"].items() if name != "account"}, "turns": turns}}
+    right = {**ENTRY, "secrets": ["A_PASSWORD"]}
+    assert problems(tmp_path, {"one": right}, checks=checks) == []
+    assert problems(tmp_path, {"one": ENTRY}, checks=checks) == [
+        "entries.one.secrets: A_PASSWORD is missing: test needs it"
+    ]
+    assert problems(tmp_path, {"one": {**right, "account": "basic"}}, checks=checks) == [
+        "entries.one.account: no check that it runs logs in to an account that it may name: leave it out"
+    ]
+    nobody = {**checks["login"], "turns": {"cycle": "60m", "accounts": {"basic": {"adhoc": "0m"}}}}
+    (problem,) = problems(tmp_path, {"one": ENTRY}, checks={"login": nobody})
+    assert "the check login of test goes by turns, and" in problem
+
+
 def test_an_account_is_named_with_its_password(tmp_path: Path) -> None:
     assert problems(tmp_path, {"one": ENTRY}, checks=LOGIN) == [
-        "entries.one.account: the check login of test logs in to basic: write account: basic"
+        "entries.one.account: the check login of test logs in to basic: write account: basic",
+        "entries.one.secrets: A_PASSWORD is missing: test needs it",
     ]
     assert problems(tmp_path, {"one": {**ENTRY, "account": "basic"}}, checks=LOGIN) == [
         "entries.one.secrets: A_PASSWORD is missing: test needs it"
@@ -259,7 +276,7 @@ def test_validate_shows_the_whole_schedule() -> None:
     assert "master eu-west-1" in text
     assert "9 of 9" in text
     assert "lapses  begins on time: GitHub may begin it many minutes late, or leave it out" in text
-    assert "3 masters and 5 other entries may be logged in to basic too" in text
+    assert "is alone on its account" not in text  # the masters log in, by turns
 
 
 def test_validate_refuses_a_schedule_that_does_not_hold(tmp_path: Path) -> None:

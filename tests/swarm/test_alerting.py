@@ -242,7 +242,7 @@ def test_what_former_rules_have_left_open_is_ended(tmp_path: Path, slack: PagerS
         for _ in range(2):
             assert RunAlerting(equipment, os.environ).look() == ""
     assert len(slack.slack) == 2
-    assert slack.slack[1]["text"].startswith("OVER")
+    assert slack.slack[1]["text"].startswith("UNWATCHED")
 
 
 def test_where_no_rule_is_ours_nobody_looks(tmp_path: Path, slack: PagerServer) -> None:

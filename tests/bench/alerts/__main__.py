@@ -34,7 +34,7 @@ from tests.bench.measurement import CannotMeasureError
 CONFIG = Path(__file__).parents[3] / "config"
 ENV, REGION = "production", "us-east-1"
 RUN_YEARS = 20
-PARTS, PART_YEARS = 24, 0.25
+PARTS, PART_YEARS = 48, 0.25
 OUTAGES = 80
 NO_RULE = frozenset({"certificate"})
 """Rules about what the world does not have."""

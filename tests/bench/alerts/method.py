@@ -30,7 +30,11 @@ LEFT_OUT = """\
   nothing is tried again after one), and how often two regions are in trouble at once, which here happens by chance
   only.
 - Trouble that two or three regions share, as of a transit network, is an outage to the rules and would page.
-- A whole region's trouble pages nobody, by the rules' quorum of two; the dashboards show it.
+- A region's trouble never lasts longer than half an hour here, and the rule `region` waits just that out: it warns by
+  mail where more than 32 of 40 minutes are bad, which the noise cannot bring about but by chance. Where networks are in
+  trouble for longer, there is such a mail each time. Nobody is paged for one region, by the quorum of two.
+- What two regions' networks do at the same time by chance is the one kind of false page that is left: the rule cannot
+  tell it from an outage, and a quorum of three would see none while one region is blind.
 - Workers and masters that die, clocks, a database that is down, budgets that are used up, and the monitoring
   services: rules that one of those evaluates see the same samples, but decide on their own time grid, and look again
   at nothing.

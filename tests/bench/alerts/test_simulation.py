@@ -175,9 +175,9 @@ def test_stretches_tell_what_the_whole_tells(fleet: Fleet, rules: dict[str, Rule
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_outages_are_seen_where_the_quorum_can_see_them(fleet: Fleet, rules: dict[str, Rule], kind: str) -> None:
-    seen = outage_seen({name: rules[name] for name in ("success", "pages")}, fleet, QUIET, kind, 0)
-    assert (seen.after_s[OURS] < 3600.0) is (kind != "one region")
-    assert seen.resolved == (kind != "one region")
+    seen = outage_seen({name: rules[name] for name in ("success", "pages", "region")}, fleet, QUIET, kind, 0)
+    assert seen.after_s[OURS] < (2400.0 if kind == "one region" else 1800.0)
+    assert seen.resolved == 1
     assert seen.after_s["alert on first failure"] < 1800.0
 
 
@@ -190,3 +190,25 @@ def test_twenty_seconds_without_a_target_page_nobody(fleet: Fleet, rules: dict[s
         assert any(look.outcome is Outcome.FAILED for look in timeline.notable.values())
         told += incidents(rules, timeline)
     assert told == []
+
+
+def test_a_page_that_a_deploy_takes_besides_pages_nobody(fleet: Fleet, rules: dict[str, Rule]) -> None:
+    """In each region it takes one check of each minute, and a page that was due: two failures in all."""
+    shapes = {shape.check: shape for shape in fleet.shapes}
+    phases = {"health": 30.0, "enhancement": 50.0, "api": 10.0, "homepage": 27.0, "login": 900.0}
+    grids = [Grid(region, shapes[check], phase) for region in fleet.regions for check, phase in phases.items()]
+    deploy = Spell("deploy", 7200.0 + 25.0, 7200.0 + 45.0, refused=1.0)
+    timeline = simulate(fleet, QUIET, (deploy,), (0.0, 14_400.0), seeded(1), grids)
+    failed = [(look.region, look.check) for look in timeline.notable.values() if look.outcome is Outcome.FAILED]
+    assert sorted(failed) == sorted((region, check) for region in fleet.regions for check in ("health", "homepage"))
+    assert incidents(rules, timeline) == []
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(30, 0), (36, 1)])
+def test_a_region_alone_is_told_of_where_it_lasts(
+    fleet: Fleet, rules: dict[str, Rule], minutes: int, told: int
+) -> None:
+    here = frozenset(fleet.regions[:1])
+    trouble = Spell("trouble", 7200.0, 7200.0 + 60.0 * minutes, here, refused=1.0)
+    found = incidents(rules, simulate(fleet, QUIET, (trouble,), (0.0, 21_600.0), seeded(1)))
+    assert [(each.rules, each.severity, len(each.resolved)) for each in found] == told * [(("region",), "warning", 1)]
