@@ -12,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # What the script may use of the system; all else in PATH is made here.
-REAL_TOOLS = ("sh", "cat", "cksum", "cp", "chmod", "dirname", "flock", "mkdir", "mv", "pwd", "rm", "timeout", "touch")
+REAL_TOOLS = (
+    "sh", "awk", "cat", "cksum", "cp", "chmod", "dirname", "flock", "mkdir", "mv", "pwd", "rm", "timeout", "touch",
+)  # fmt: skip
 COPIED = ("deploy/setup.sh", "probes/__init__.py", "probes/errors.py", "probes/clients/chromium.py")
 
 # A Python, the system's and the environment's. $HAS holds a file for each thing that this machine has.
@@ -25,6 +27,7 @@ case "$*" in
 "-m venv .venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python; cp "$0" .venv/bin/python3; [ -e "$HAS/ensurepip" ] ;;
 "-m venv --without-pip .venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
 "-m pip --python .venv/bin/python --version") [ -e "$HAS/system-pip" ] ;;
+"-m pip "*" .venv/uv.txt") [ -e "$HAS/locked-uv" ] && cp "$HAS/locked-uv" .venv/bin/uv ;;
 "-m pip "*) [ ! -e "$HAS/no-network" ] ;;
 "-m playwright --version") [ ! -e "$HAS/no-driver" ] ;;
 "-m playwright install --no-shell chromium") [ -e "$HAS/playwright-download" ] && "$HAS/playwright-download" ;;
@@ -132,7 +135,8 @@ def machine(tmp_path: Path) -> Machine:
     return made
 
 
-INSTALL = "install --require-hashes -r requirements-dev.lock"
+HASHED = "--require-hashes -r requirements-dev.lock"
+INSTALL = f"install {HASHED}"
 INSTALL_PROJECT = "install --no-deps --no-build-isolation -e ."
 
 
@@ -145,6 +149,20 @@ def test_a_first_setup_installs_by_hash_and_then_the_project(machine: Machine) -
     did = machine.did()
     assert did.index(f"python -m pip -qq {INSTALL}") < did.index(f"python -m pip -qq {INSTALL_PROJECT}")
     assert f"ready: .venv/bin/smokeprobe, with {machine.bin}/chromium" in done.stderr
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_uv_from_the_lock_installs_the_rest_and_where_it_cannot_pip_does(machine: Machine, *, works: bool) -> None:
+    uv_of_lock = "uv==1 \\\n    --hash=sha256:1\n    # via us\n"
+    lock = f"tox==1 \\\n    --hash=sha256:0\n{uv_of_lock}uvloop==1 \\\n    --hash=sha256:2\n"
+    (machine.root / "requirements-dev.lock").write_text(lock)
+    write(machine.has / "locked-uv", f'#!/bin/sh\necho "locked uv $*" >>"$LOG"\n{"true" if works else "false"}\n')
+    done = machine.setup()
+    assert done.returncode == 0, done.stderr
+    assert (machine.root / ".venv" / "uv.txt").read_text() == uv_of_lock
+    did = machine.did()
+    assert f"locked uv --quiet --system-certs pip install --python .venv/bin/python {HASHED}" in did
+    assert (f"python -m pip -qq {INSTALL}" in did) is not works
 
 
 def test_the_second_setup_only_looks(machine: Machine) -> None:
