@@ -32,7 +32,11 @@ HUNGRY: dict[str, Any] = {
 }
 """What all regions' configurations have in common."""
 
-ACCOUNTS = {EAST: {"account": "basic"}, WEST: {"account": "premium"}, EUROPE: {"enabled": False}}
+ACCOUNTS: dict[str, dict[str, Any]] = {
+    EAST: {"account": None, "turns": {"accounts": {"basic": {EAST: "0m"}}}},
+    WEST: {"account": None, "turns": {"accounts": {"premium": {WEST: "0m"}}}},
+    EUROPE: {"enabled": False},
+}
 """Of each region's log-in: no two regions share an account, as they share no ledger."""
 
 
