@@ -18,6 +18,7 @@ from probes.clients.page_result import Answered, PageResult, SlowDown
 from probes.safety.limits import CallPattern, RateLimit
 from probes.standin.process import StandIn
 from tests.clients.browser_help import AGENT, HOME, LOGIN, chromium_processes, journey, permit, rules, start
+from tests.waiting import until
 
 EMAIL = "smoke-test-basic@betterprompts.com"
 
@@ -135,6 +136,7 @@ def test_faults_that_do_no_harm(target: StandIn, browser: Browser, fault: str) -
     result = visit_home(target, browser, fault)
     assert result.ok, result.actions
     assert (result.console_errors, result.page_errors, result.failed) == ((), (), ())
+    assert until(lambda: len(since_home(target)) >= result.sent, 20.0)  # the last one may still be on its way
     arrived = since_home(target)
     assert {entry["method"] for entry in arrived} == {"GET"}
     assert result.sent == len(arrived)
