@@ -71,14 +71,9 @@ class Check(ABC, Generic[OptionsT]):
         return {}
 
     @property
-    def account(self) -> str:
-        """The alias of the account that it needs, or nothing."""
-        return ""
-
-    @property
     def rota(self) -> Rota:
-        """The accounts that it logs in to, and whose they are when."""
-        return Rota((self.account,) if self.account else ())
+        """The accounts that it logs in to, and whose they are when; none where it needs no account."""
+        return Rota()
 
     @property
     def logins(self) -> int:

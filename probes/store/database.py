@@ -69,9 +69,9 @@ _HINTS = {
     sqlite3.SQLITE_NOTADB: _MOVE,
     sqlite3.SQLITE_CORRUPT: _MOVE,
 }
-log = logging.getLogger(__name__)
-
 _PRIMARY_CODE = 0xFF  # SQLite's extended result codes carry the primary one in their lowest byte
+
+log = logging.getLogger(__name__)
 
 
 def open_database(state_dir: Path, url: str) -> Database:
